@@ -1,0 +1,76 @@
+"""Histograms that are filled a batch at a time and written fast.
+
+`prometheus_client` scans its buckets one by one on each observe and spends about 12 µs on each line
+of exposition. Here numpy bins a batch, and everything of a line but its number is made once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instrumentation.buckets import LABELS, bin_counts
+
+_NS_PER_SECOND = 1_000_000_000
+
+
+def escape(value: str) -> str:
+    """Escape a label value for the Prometheus text format."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """Write labels as they stand between braces."""
+    return ",".join(f'{n}="{escape(v)}"' for n, v in zip(names, values, strict=True))
+
+
+class _Series:
+    """One label set: the counts, and the text of its lines."""
+
+    def __init__(self, name: str, labels: str) -> None:
+        separator = "," if labels else ""
+        bounds = (*LABELS, "+Inf")
+        self._prefixes = [f'{name}_bucket{{{labels}{separator}le="{le}"}} ' for le in bounds]
+        self._sum_prefix = f"{name}_sum{{{labels}}} "
+        self._count_prefix = f"{name}_count{{{labels}}} "
+        self.counts: NDArray[np.int64] = np.zeros(len(bounds), dtype=np.int64)
+        self.sum_ns = 0
+
+    def lines(self) -> Iterator[str]:
+        cumulated = self.counts.cumsum().tolist()
+        for prefix, count in zip(self._prefixes, cumulated, strict=True):
+            yield prefix + str(count)
+        yield self._sum_prefix + repr(self.sum_ns / _NS_PER_SECOND)
+        yield self._count_prefix + str(cumulated[-1])
+
+
+@dataclass
+class Histogram:
+    """A Prometheus histogram of intervals, in seconds, with the project's one bucket layout."""
+
+    name: str
+    help: str
+    label_names: tuple[str, ...]
+    _series: dict[tuple[str, ...], _Series] = field(default_factory=dict, repr=False)
+
+    def observe(self, labels: tuple[str, ...], intervals_ns: NDArray[np.int64]) -> int:
+        """Add a batch; return how many intervals were negative.
+
+        Negative intervals come from clocks that disagree. They are counted in the lowest bucket so
+        that no task is lost from the count, and the caller reports them as clock anomalies.
+        """
+        series = self._series.get(labels)
+        if series is None:
+            series = _Series(self.name, label_text(self.label_names, labels))
+            self._series[labels] = series
+        series.counts += bin_counts(intervals_ns)
+        series.sum_ns += int(intervals_ns.sum())
+        return int((intervals_ns < 0).sum())
+
+    def lines(self) -> Iterator[str]:
+        """Write the histogram in the Prometheus text format, a line at a time."""
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} histogram"
+        for series in self._series.values():
+            yield from series.lines()

@@ -1,0 +1,43 @@
+"""The live SDK span that a head-sampled task runs inside, so that what it calls nests under it.
+
+Every task has a CONSUMER span, built from its record. A sampled one also has this INTERNAL span
+below it, made by the application's own tracer provider while the task runs.
+"""
+
+from typing import Self
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
+
+from instrumentation.propagation import SpanIds
+
+
+class LiveSpan:
+    """A recording span, current until `end`."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+        self._token = otel_context.attach(trace.set_span_in_context(span))
+
+    @classmethod
+    def begin(cls, consumer: SpanIds, task: str) -> Self | None:
+        """Start a span below the CONSUMER span; None when no SDK is configured to record it."""
+        parent = SpanContext(
+            int(consumer.trace_id, 16),
+            int(consumer.span_id, 16),
+            is_remote=False,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        )
+        span = trace.get_tracer("taskscope.instrumentation").start_span(
+            f"run {task}", context=trace.set_span_in_context(NonRecordingSpan(parent))
+        )
+        return cls(span) if span.is_recording() else None
+
+    def end(self, error: BaseException | None, instant_ns: int) -> None:
+        """Close the span and give the context back."""
+        otel_context.detach(self._token)
+        if error is not None:
+            self._span.record_exception(error)
+            self._span.set_status(Status(StatusCode.ERROR, str(error)))
+        self._span.end(instant_ns)

@@ -1,0 +1,133 @@
+"""What a message carries: W3C trace context, and the instants that only its sender knows.
+
+The current trace is an ordinary OpenTelemetry context, so a task dispatched inside a traced HTTP
+request continues that trace, and an HTTP call made inside a task continues the task's.
+"""
+
+import os
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import NamedTuple
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+TRACEPARENT = "traceparent"
+SCHEDULED = "taskqueue-scheduled-ns"
+SENT = "taskqueue-sent-ns"
+RECEIVED = "taskqueue-received-ns"
+
+_SAMPLED = 0x01
+_PARTS = 4  # version, trace id, parent id, flags
+# Ids, not secrets. A generator of our own leaves the application's sequence alone, and is seeded
+# afresh in forked children, who would otherwise all make the same ids.
+_random = random.Random()  # noqa: S311
+_random_bits = _random.getrandbits
+os.register_at_fork(after_in_child=_random.seed)
+_scheduled: ContextVar[int] = ContextVar("taskqueue_scheduled", default=0)
+
+
+class SpanIds(NamedTuple):
+    """A span's identity as text: 32 and 16 hexadecimal digits, and the sampled flag."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+    def traceparent(self) -> str:
+        """Write the W3C header that makes this span the parent."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+def new_span_id() -> str:
+    """Make a random span id, never the invalid zero."""
+    return f"{_random_bits(64) or 1:016x}"
+
+
+def new_root(sample_ratio: float) -> SpanIds:
+    """Start a trace; `sample_ratio` of them carry the sampled flag."""
+    return SpanIds(
+        f"{_random_bits(128) or 1:032x}", new_span_id(), _random_bits(32) < sample_ratio * 2**32
+    )
+
+
+def parse_traceparent(header: object) -> SpanIds | None:
+    """Read a W3C traceparent; None when it is absent or not one."""
+    parts = header.split("-") if isinstance(header, str) else []
+    if len(parts) < _PARTS or [len(p) for p in parts[:_PARTS]] != [2, 32, 16, 2]:
+        return None
+    try:
+        int(parts[1], 16), int(parts[2], 16)
+        return SpanIds(parts[1], parts[2], bool(int(parts[3], 16) & _SAMPLED))
+    except ValueError:
+        return None
+
+
+def sender_ids(sample_ratio: float) -> tuple[SpanIds, str]:
+    """Return the ids of a new PRODUCER span, and its parent's span id ("" for a new trace)."""
+    current = trace.get_current_span().get_span_context()
+    if not current.is_valid:
+        return new_root(sample_ratio), ""
+    ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), current.trace_flags.sampled)
+    return ids, f"{current.span_id:016x}"
+
+
+@contextmanager
+def scheduled_at(instant_ns: int) -> Iterator[None]:
+    """Say when the arrival schedule wanted the tasks sent that are sent inside this block."""
+    token = _scheduled.set(instant_ns)
+    try:
+        yield
+    finally:
+        _scheduled.reset(token)
+
+
+def scheduled_instant() -> int:
+    """Return the instant that `scheduled_at` set, or 0."""
+    return _scheduled.get()
+
+
+def instant(carrier: Mapping[str, object], key: str) -> int:
+    """Read an instant from a message; 0 when it is absent or not a number."""
+    value = carrier.get(key)
+    return value if isinstance(value, int) else 0
+
+
+class _CurrentTaskSpan(NonRecordingSpan):
+    """Stands for whichever unsampled task is running in this context.
+
+    Building a SpanContext for every task would cost more than all the rest of the hot path;
+    this one shared span builds it only when somebody asks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(trace.INVALID_SPAN_CONTEXT)
+
+    def get_span_context(self) -> SpanContext:
+        ids = _task_ids.get()
+        if ids is None:
+            return trace.INVALID_SPAN_CONTEXT
+        flags = TraceFlags(_SAMPLED if ids.sampled else 0)
+        return SpanContext(
+            int(ids.trace_id, 16), int(ids.span_id, 16), is_remote=False, trace_flags=flags
+        )
+
+
+_task_ids: ContextVar[SpanIds | None] = ContextVar("taskqueue_task_ids", default=None)
+_TASK_CONTEXT = trace.set_span_in_context(_CurrentTaskSpan(), otel_context.Context())
+
+type ContextToken = tuple[Token[SpanIds | None], Token[otel_context.Context]]
+
+
+def enter_task(ids: SpanIds) -> ContextToken:
+    """Make the task's span the current one; give the token to `leave_task`."""
+    return _task_ids.set(ids), otel_context.attach(_TASK_CONTEXT)
+
+
+def leave_task(token: ContextToken) -> None:
+    """Undo `enter_task`."""
+    _task_ids.reset(token[0])
+    otel_context.detach(token[1])

@@ -1,0 +1,29 @@
+"""What the hot path hands over: plain tuples, the cheapest thing that Python can make and marshal.
+
+Every record begins with its kind. All instants are Unix nanoseconds; 0 means "not known". An error
+is `(type, message, stack)` or None. A traceparent is the W3C header, whose span id is the sender's.
+"""
+
+from typing import Final
+
+#: (SENT, task, queue, task_id, traceparent, parent_span_id, scheduled, sent, accepted, error)
+SENT: Final = 0
+#: (STARTED, task, queue, started)
+STARTED: Final = 1
+#: (DONE, task, queue, task_id, traceparent, span_id, attempt, outcome, scheduled, sent, received,
+#:  started, completed, acked, pid, error)
+DONE: Final = 2
+#: (ACKED, task_id, attempt, acked): the acknowledgement of a DONE whose acked is ACK_PENDING.
+ACKED: Final = 3
+#: (DROPPED, count): records that could not be handed over.
+DROPPED: Final = 4
+
+#: In DONE's `acked`: another process or thread will acknowledge it and say so.
+ACK_PENDING: Final = -1
+
+SUCCESS: Final = "success"
+FAILURE: Final = "failure"
+RETRY: Final = "retry"
+
+type Error = tuple[str, str, str]
+type Record = tuple[int | str | Error | None, ...]

@@ -1,0 +1,84 @@
+"""The OpenTelemetry SDK for live spans, where the application has configured none itself."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
+from opentelemetry.trace import StatusCode
+
+from instrumentation.sinks import FileSink
+from instrumentation.spans import Value, compact
+
+_STATUS_CODES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
+
+
+def configure(resource: dict[str, Value], traces_dir: str | None) -> None:
+    """Install a tracer provider: into files of `traces_dir`, else by OTLP as OTEL_* say.
+
+    Only sampled tasks have live spans, and each is written at once when it ends, so nothing is
+    lost when a pool child is recycled or killed.
+    """
+    provider = TracerProvider(resource=Resource.create(dict(resource)))
+    if traces_dir:
+        provider.add_span_processor(SimpleSpanProcessor(_FileExporter(Path(traces_dir))))
+    else:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+class _FileExporter(SpanExporter):
+    """Writes SDK spans in the same OTLP/JSON lines as the task spans, beside them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._sink = FileSink(directory / "live.jsonl")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        dropped = self._sink.write((_line(span), 1) for span in spans)
+        return SpanExportResult.FAILURE if dropped else SpanExportResult.SUCCESS
+
+
+def _line(span: ReadableSpan) -> str:
+    scope = span.instrumentation_scope
+    scope_spans = {"scope": {"name": scope.name if scope else ""}, "spans": [_span(span)]}
+    resource = {"attributes": _attributes(span.resource.attributes)}
+    return compact({"resourceSpans": [{"resource": resource, "scopeSpans": [scope_spans]}]})
+
+
+def _span(span: ReadableSpan) -> dict[str, object]:
+    context = span.get_span_context()
+    return {
+        "traceId": f"{context.trace_id:032x}" if context else "",
+        "spanId": f"{context.span_id:016x}" if context else "",
+        "parentSpanId": f"{span.parent.span_id:016x}" if span.parent else "",
+        "name": span.name,
+        "kind": span.kind.value + 1,  # OTLP counts from 1, the API from 0
+        "startTimeUnixNano": str(span.start_time),
+        "endTimeUnixNano": str(span.end_time),
+        "attributes": _attributes(span.attributes or {}),
+        "events": [
+            {
+                "timeUnixNano": str(event.timestamp),
+                "name": event.name,
+                "attributes": _attributes(event.attributes or {}),
+            }
+            for event in span.events
+        ],
+        "status": {"code": _STATUS_CODES[span.status.status_code]},
+    }
+
+
+def _attributes(attributes: Mapping[str, object]) -> list[dict[str, object]]:
+    return [
+        {"key": key, "value": {"intValue": str(value)} if type(value) is int
+         else {"stringValue": str(value)}}
+        for key, value in attributes.items()
+    ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""The scrape target: an HTTP server in a thread, and the file that tells Prometheus about it."""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+_log = logging.getLogger(__name__)
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsServer:
+    """Serves what `exposition` returns, until `close`. Port 0 means any free one."""
+
+    def __init__(self, exposition: Callable[[], str], host: str, port: int) -> None:
+        self._server = ThreadingHTTPServer((host, port), _handler(exposition))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics-server", daemon=True
+        )
+        self._thread.start()
+        # A forked pool child must not keep the port: nobody there would answer.
+        os.register_at_fork(after_in_child=self._server.socket.close)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as host:port."""
+        host, port = self._server.server_address[:2]
+        return f"{host!s}:{port}"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(exposition: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = exposition().encode()
+            self.send_response(200)
+            self.send_header("Content-Type", _CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Scrapes are not worth a log line each second."""
+
+    return Handler
+
+
+class Announcement:
+    """A `file_sd` file naming one target; removed by `withdraw`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def publish(cls, path: Path, address: str, labels: Mapping[str, str]) -> Self:
+        """Write the file in one step, so that Prometheus never reads half of it."""
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps([{"targets": [address], "labels": dict(labels)}]))
+        temporary.replace(path)
+        return cls(path)
+
+    def withdraw(self) -> None:
+        """Take the target away; it may be gone already."""
+        self._path.unlink(missing_ok=True)
