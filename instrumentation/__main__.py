@@ -9,8 +9,9 @@ import os
 import sys
 from importlib.metadata import entry_points
 
-from instrumentation import sdk
-from instrumentation.telemetry import Telemetry
+if __name__ == "__main__":  # a spawned pool child imports this module too, but does not run it
+    from instrumentation import sdk
+    from instrumentation.telemetry import Telemetry, otlp_endpoint
 
 
 def main(argv: list[str]) -> None:
@@ -23,7 +24,8 @@ def main(argv: list[str]) -> None:
         sys.exit(f"instrumentation: no command '{framework}' is installed here")
     telemetry = Telemetry(framework)
     if os.environ.get("OTEL_TRACES_EXPORTER") != "none":
-        sdk.configure(telemetry.resource, os.environ.get("TASKQUEUE_TRACES_DIR"))
+        traces_dir = os.environ.get("TASKQUEUE_TRACES_DIR")
+        sdk.configure(telemetry.resource, otlp_endpoint(os.environ), traces_dir)
     importlib.import_module(f"instrumentation.{framework}").instrument(telemetry)
     telemetry.serve()
     sys.argv = argv

@@ -13,6 +13,7 @@ Context and instants travel in the `metadata` of the serialized task, which igno
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
 from inspect import iscoroutinefunction
@@ -22,7 +23,13 @@ from typing import TYPE_CHECKING, Any
 from asynctasq.core.dispatcher import Dispatcher
 from asynctasq.core.worker import Worker
 from asynctasq.serializers.msgspec_serializer import MsgspecSerializer
-from asynctasq.tasks import AsyncTask, BaseTask, FunctionTask
+from asynctasq.tasks import (
+    AsyncProcessTask,
+    BaseTask,
+    FunctionTask,
+    SyncProcessTask,
+    SyncTask,
+)
 from asynctasq.tasks.infrastructure.process_pool_manager import ProcessPoolManager
 from asynctasq.tasks.services.executor import TaskExecutor
 from asynctasq.tasks.services.serializer import TaskSerializer
@@ -57,11 +64,12 @@ _queue: ContextVar[str] = ContextVar("taskqueue_queue", default="")
 
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
-    undo = [
+    undo: list[Undo] = []
+    undo += [
         wrap(Dispatcher, "dispatch", lambda send: _sending(send, telemetry)),
         wrap(MsgspecSerializer, "serialize", _serializing),
         wrap(MsgspecSerializer, "deserialize", _deserializing),
-        wrap(Worker, "__init__", _stamping_acknowledgements),
+        wrap(Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
         wrap(Worker, "_fetch_task", _receiving),
         wrap(Worker, "_process_task", _processing),
         wrap(TaskExecutor, "execute", lambda execute: _executing(execute, telemetry)),
@@ -70,7 +78,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(sync_task, "execute_in_thread", _in_thread),
         wrap(FunctionTask, "_execute_sync_thread", _function_in_thread),
         wrap(execution_helpers, "_sync_process_task_worker", lambda _: run_sync_process_task),
-        wrap(ProcessPoolManager, "_create_pool", _creating_pool),
+        wrap(ProcessPoolManager, "_create_pool", lambda create: _creating_pool(create, undo)),
     ]
     return undo_all(undo)
 
@@ -84,7 +92,7 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         token = _carrier.set({TRACEPARENT: ids.traceparent(), SCHEDULED: scheduled, SENT: sent})
         try:
             return await send(self, task, queue, delay)
-        except Exception as failure:
+        except BaseException as failure:  # a dispatch that is cancelled sent nothing either
             error = describe(failure)
             raise
         finally:
@@ -114,7 +122,9 @@ def _serializing(serialize: Callable[..., bytes]) -> Callable[..., bytes]:
 def _deserializing(deserialize: Callable[..., Any]) -> Callable[..., Any]:
     async def with_carrier(self: MsgspecSerializer, data: bytes) -> dict[str, Any]:
         message: dict[str, Any] = await deserialize(self, data)
-        _carrier.set(message.get("metadata", {}).get(_METADATA_KEY))
+        with suppress(AttributeError, KeyError, TypeError):  # whose message that is, who knows
+            carrier = message["metadata"].get(_METADATA_KEY)
+            _carrier.set(carrier if type(carrier) is dict else None)
         return message
 
     return with_carrier
@@ -155,7 +165,7 @@ def _executing(execute: Callable[..., Any], telemetry: "Telemetry") -> Callable[
             telemetry.recorder,
             task=_name(task),
             queue=_queue.get(),
-            task_id=task._task_id or "",
+            task_id=str(task._task_id or ""),
             number=task._current_attempt,
             carrier=carrier,
         )
@@ -176,13 +186,17 @@ def _executing(execute: Callable[..., Any], telemetry: "Telemetry") -> Callable[
 
 
 def _dispatched(task: BaseTask) -> int:
-    return int(task._dispatched_at.timestamp() * 1e9) if task._dispatched_at else 0
+    try:
+        return int(task._dispatched_at.timestamp() * 1e9) if task._dispatched_at else 0
+    except (OverflowError, ValueError):  # the message may say the year 1
+        return 0
 
 
 def _runs_in_loop(task: BaseTask) -> bool:
+    """Tell what begins at once from what waits for a thread or a process first."""
     if isinstance(task, FunctionTask):
         return iscoroutinefunction(task.func) and not task._use_process
-    return isinstance(task, AsyncTask)
+    return not isinstance(task, (SyncTask, SyncProcessTask, AsyncProcessTask))
 
 
 def _deciding(should_retry: Callable[..., bool]) -> Callable[..., bool]:
@@ -201,39 +215,44 @@ def _deciding(should_retry: Callable[..., bool]) -> Callable[..., bool]:
 def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
     """A retry is sent by the worker itself, not by a dispatcher: it counts as sent all the same."""
 
-    async def handle_failure(
-        self: Worker, task: BaseTask, exception: Exception, queue_name: str, *rest: Any
-    ) -> None:
-        await handle(self, task, exception, queue_name, *rest)
-        attempt, carrier = _attempt.get(), _carrier.get()
-        if attempt is not None and attempt.outcome == RETRY and carrier is not None:
-            telemetry.recorder.append((
-                SENT_KIND, attempt.task, task.config.get("queue", "default"), attempt.task_id,
-                str(carrier[TRACEPARENT]), attempt.span_id, instant(carrier, SCHEDULED),
-                instant(carrier, SENT), time_ns(), None,
-            ))  # fmt: skip
+    async def handle_failure(self: Worker, task: BaseTask, *rest: Any) -> None:
+        error = None
+        try:
+            await handle(self, task, *rest)
+        except BaseException as failure:
+            error = describe(failure)
+            raise
+        finally:
+            attempt, carrier = _attempt.get(), _carrier.get()
+            if attempt is not None and attempt.outcome == RETRY and carrier is not None:
+                # No schedule wanted this sending: its lag would be the retry's delay.
+                telemetry.recorder.append((
+                    SENT_KIND, attempt.task, str(task.config.get("queue", "default")),
+                    attempt.task_id, str(carrier[TRACEPARENT]), attempt.span_id, 0,
+                    instant(carrier, SENT), time_ns(), error,
+                ))  # fmt: skip
 
     return handle_failure
 
 
-def _stamping_acknowledgements(init: Callable[..., None]) -> Callable[..., None]:
-    def stamped(call: Callable[..., Any]) -> Callable[..., Any]:
-        async def acknowledge(queue_name: str, receipt_handle: bytes) -> None:
-            await call(queue_name, receipt_handle)
-            attempt = _attempt.get()
-            if attempt is not None:
-                attempt.acked = time_ns()
-
-        return acknowledge
-
+def _stamping_acknowledgements(init: Callable[..., None], undo: list[Undo]) -> Callable[..., None]:
     def init_worker(self: Worker, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
-        driver: Any = self.queue_driver
-        for name in ("ack", "mark_failed"):
-            if hasattr(driver, name):
-                setattr(driver, name, stamped(getattr(driver, name)))
+        driver = self.queue_driver
+        names = (name for name in ("ack", "mark_failed") if hasattr(driver, name))
+        undo.extend(wrap(driver, name, _stamped) for name in names)
 
     return init_worker
+
+
+def _stamped(call: Callable[..., Any]) -> Callable[..., Any]:
+    async def acknowledge(*args: Any, **kwargs: Any) -> None:
+        await call(*args, **kwargs)
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.acked = time_ns()
+
+    return acknowledge
 
 
 def _in_thread(execute_in_thread: Callable[..., Any]) -> Callable[..., Any]:
@@ -252,34 +271,38 @@ def _function_in_thread(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
     attempt, context = _attempt.get(), copy_context()
+    if attempt is None:
+        return call
 
     def run() -> Any:
-        if attempt is None:
-            return call()
         attempt.start()
         try:
             return context.run(call)
         finally:
-            attempt.completed = time_ns()
+            attempt.ended()
 
     return run
 
 
-def _creating_pool(create: Callable[..., Executor]) -> Callable[..., Executor]:
+def _creating_pool(create: Callable[..., Executor], undo: list[Undo]) -> Callable[..., Executor]:
     def create_pool(self: ProcessPoolManager, *args: Any, **kwargs: Any) -> Executor:
-        pool: Any = create(self, *args, **kwargs)
-        pool.submit = partial(_submit, pool.submit)
+        pool = create(self, *args, **kwargs)
+        undo.append(wrap(pool, "submit", lambda submit: partial(_submit, submit)))
         return pool
 
     return create_pool
 
 
 def _submit(submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any) -> Future[Any]:
-    """Run the call in the pool, and note when its own code began and ended over there."""
-    future = submit(timed_call, *call, **kwargs)
+    """Run the call in the pool, and note when its own code began and ended over there.
+
+    What a running task submits on its own account is none of ours.
+    """
     attempt = _attempt.get()
-    if attempt is not None:
-        future.add_done_callback(lambda done: unwrap(done, attempt.ran))
+    if attempt is None or attempt.started:
+        return submit(*call, **kwargs)
+    future = submit(timed_call, *call, **kwargs)
+    future.add_done_callback(lambda done: unwrap(done, attempt.ran))
     return future
 
 

@@ -17,13 +17,13 @@ from instrumentation.propagation import (
     enter_task,
     instant,
     leave_task,
-    new_root,
     new_span_id,
+    orphan,
     parse_traceparent,
 )
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
 
-_STACK_CHARACTERS = 4096
+_STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
 
 
 class Sink(Protocol):
@@ -34,9 +34,14 @@ class Sink(Protocol):
 
 
 def describe(error: BaseException) -> Error:
-    """Return an exception's type, message and the end of its stack."""
-    stack = "".join(traceback.format_exception(error))
-    return type(error).__qualname__, str(error), stack[-_STACK_CHARACTERS:]
+    """Return an exception's type, its message and the end of its stack, whatever it does."""
+    name = type(error).__qualname__
+    try:
+        message = str(error)[:_MESSAGE_CHARACTERS]
+        stack = "".join(traceback.format_exception(error))
+    except Exception as failure:  # noqa: BLE001 - an application's exception may fail to print
+        return name, f"<not printable: {type(failure).__qualname__}>", ""
+    return name, message, stack[-_STACK_CHARACTERS:]
 
 
 class Attempt:
@@ -68,7 +73,7 @@ class Attempt:
         self._carrier = carrier
         parent = parse_traceparent(carrier.get(TRACEPARENT))
         # A message without context (its sender is not instrumented) starts a trace here, unsampled.
-        self._parent = parent or new_root(0)
+        self._parent = parent or orphan()
         self._ids = SpanIds(self._parent.trace_id, new_span_id(), self._parent.sampled)
         self._live: LiveSpan | None = None
         self._token: ContextToken | None = None
@@ -88,13 +93,22 @@ class Attempt:
         self.ran(time_ns())
 
     def ran(self, started: int, completed: int = 0) -> None:
-        """Note when the task's own code began and ended, as its thread or process saw it."""
+        """Note when the task's own code began and ended, as its thread or process saw it.
+
+        What began only after the attempt was given up (it timed out) does not count again.
+        """
+        if self.started:
+            return
         self.started, self.completed = started, completed
         self._sink.append((STARTED, self.task, self.queue, started))
 
+    def ended(self) -> None:
+        """The task's own code ends now; the first to say so knows best."""
+        self.completed = self.completed or time_ns()
+
     def complete(self, error: BaseException | None = None) -> None:
         """The task's own code ended, with `error` or well; the outcome is decided by `record`."""
-        self.completed = self.completed or time_ns()
+        self.ended()
         if not self.started:  # it failed or timed out before its code began
             self.ran(self.completed, self.completed)
         if error is not None:

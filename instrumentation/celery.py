@@ -6,16 +6,20 @@
 | received | the `task_received` signal, in the consumer's process |
 | started, completed | around the task's own `run`, in the pool's process or thread |
 | acknowledged | after `Request.acknowledge`, in the consumer's process, where it comes late |
+
+A task whose process was lost is recorded by the consumer's process, in `Request.on_failure`.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
-from celery._state import get_current_task
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery import _state, signals
 from celery.app import amqp, trace
+from celery.exceptions import Retry
 from celery.worker import consumer, request
 
 from instrumentation.attempt import Attempt, describe
@@ -36,21 +40,35 @@ if TYPE_CHECKING:
     from instrumentation.telemetry import Telemetry
 
 _OUTCOMES = {"RETRY": RETRY, "IGNORED": SUCCESS}
+_OURS = "_taskqueue_wrapped"
+_MOST_RETRIES = 2**31
 _running = threading.local()
 
 
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
-    undo: list[Undo] = []
+    undo: list[Undo] = [_forget_built]
     undo += [
         wrap(amqp.AMQP, "_create_task_sender", lambda make: _sending(make, telemetry)),
         wrap(trace, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
         wrap(consumer.consumer, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
-        wrap(request.Request, "acknowledge", lambda ack: _acknowledging(ack, telemetry)),
+        wrap(request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
+        wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
+        wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
     ]
     signals.task_received.connect(_note_received, weak=False)
     undo.append(lambda: signals.task_received.disconnect(_note_received))
+    _forget_built()
     return undo_all(undo)
+
+
+def _forget_built() -> None:
+    """Have apps build anew what they keep: senders from before, and tracers of ours."""
+    for app in _state._get_active_apps():
+        vars(vars(app).get("amqp", app)).pop("send_task_message", None)
+        for task in app._tasks.values():
+            if built := getattr(vars(task).get("__trace__"), _OURS, None):
+                task.__trace__ = built
 
 
 def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
@@ -58,21 +76,25 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         send = make(self)
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            headers = message.headers
             ids, parent = sender_ids(telemetry.sample_ratio)
             queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
-            scheduled = scheduled_instant() or _first_sent(headers["id"])
-            sent = time_ns()
-            headers.update({TRACEPARENT: ids.traceparent(), SCHEDULED: scheduled, SENT: sent})
-            error = None
+            task_id = str(message.properties.get("correlation_id", ""))
+            scheduled, sent, error = scheduled_instant(), time_ns(), None
+            # Celery lays these over the message's own headers, and a retry brings all headers of
+            # the attempt before it along.
+            headers = dict(options.get("headers") or ())
+            headers.pop(RECEIVED, None)
+            headers[TRACEPARENT] = ids.traceparent()
+            headers[SCHEDULED] = scheduled or _first_sent(task_id)
+            headers[SENT] = sent
             try:
-                return send(producer, name, message, **options)
-            except Exception as failure:
+                return send(producer, name, message, **{**options, "headers": headers})
+            except BaseException as failure:
                 error = describe(failure)
                 raise
             finally:
                 telemetry.recorder.append((
-                    SENT_KIND, name, queue, headers["id"], ids.traceparent(), parent,
+                    SENT_KIND, name, queue, task_id, headers[TRACEPARENT], parent,
                     scheduled, sent, time_ns(), error,
                 ))  # fmt: skip
 
@@ -88,7 +110,7 @@ def _queue_name(queue: Any, routing_key: str | None, app_amqp: amqp.AMQP) -> str
 
 def _first_sent(task_id: str) -> int:
     """For a retry: when the task was first wanted, so that end-to-end spans all attempts."""
-    task = get_current_task()
+    task = _state.get_current_task()
     if task is None or task.request.id != task_id:
         return 0
     carrier = task.request.__dict__
@@ -104,7 +126,9 @@ def _tracing(
     build: Callable[..., Any], telemetry: "Telemetry", undo: list[Undo]
 ) -> Callable[..., Any]:
     def build_tracer(name: str, task: Any, *args: Any, **options: Any) -> Callable[..., Any]:
-        if "run" not in vars(task):  # a child forked later inherits what its parent set
+        if options.get("eager"):  # called on the spot: it was never sent
+            return build(name, task, *args, **options)
+        if not hasattr(task.run, _OURS):  # a child forked later inherits what its parent set
             undo.append(wrap(task, "run", _timing))
         traced = build(name, task, *args, **options)
         return _attempting(traced, name, task, telemetry)
@@ -120,12 +144,10 @@ def _timing(run: Callable[..., Any]) -> Callable[..., Any]:
         attempt.start()
         try:
             return run(*args, **kwargs)
-        except BaseException as error:
-            attempt.error = describe(error)
-            raise
         finally:
-            attempt.completed = time_ns()
+            attempt.ended()
 
+    setattr(timed_run, _OURS, run)
     return timed_run
 
 
@@ -136,41 +158,89 @@ def _attempting(
 
     def trace_task(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         request = request or {}
-        attempt = Attempt(
-            telemetry.recorder,
-            task=name,
-            queue=_routing_key(request),
-            task_id=uuid,
-            number=request.get("retries", 0) + 1,
-            carrier=request,
-        )
+        attempt = _attempt_of(name, uuid, request, telemetry)
         attempt.acked = ACK_PENDING if late else 0
         previous = getattr(_running, "attempt", None)
-        _running.attempt = attempt
+        _running.attempt, error = attempt, None
         attempt.enter()
         try:
             result = traced(uuid, args, kwargs, request)
-            info = result[1]
-            attempt.outcome = _OUTCOMES.get(info.state, FAILURE) if info else SUCCESS
+            attempt.outcome, error = _outcome(result[1])
+        except BaseException as failure:
+            attempt.outcome, error = FAILURE, failure
+            raise
+        else:
             return result
         finally:
             _running.attempt = previous
-            attempt.complete()
+            attempt.complete(error)
             attempt.record()
 
+    setattr(trace_task, _OURS, traced)
     return trace_task
 
 
-def _routing_key(request: Any) -> str:
-    delivery = request.get("delivery_info") or {}
-    return delivery.get("routing_key") or "celery"
+def _attempt_of(
+    name: str, task_id: str, request: Mapping[str, Any], telemetry: "Telemetry"
+) -> Attempt:
+    return Attempt(
+        telemetry.recorder,
+        task=name,
+        queue=_routing_key(request),
+        task_id=str(task_id),
+        number=_number(request),
+        carrier=request,
+    )
 
 
-def _acknowledging(acknowledge: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
-    def acknowledge_and_note(self: request.Request) -> None:
-        acknowledge(self)
-        if self.task.acks_late:
-            attempt = self.request_dict.get("retries", 0) + 1
-            telemetry.recorder.append((ACKED, self.id, attempt, time_ns()))
+def _outcome(info: Any) -> tuple[str, BaseException | None]:
+    """Read Celery's verdict; None stands for success."""
+    outcome = _OUTCOMES.get(info.state, FAILURE) if info else SUCCESS
+    if outcome == SUCCESS:
+        return SUCCESS, None
+    error = info.retval
+    if isinstance(error, Retry) and isinstance(error.exc, BaseException):
+        error = error.exc  # what went wrong, rather than what is done about it
+    return outcome, error if isinstance(error, BaseException) else None
 
-    return acknowledge_and_note
+
+def _number(request: Mapping[str, Any]) -> int:
+    retries = request.get("retries")
+    return retries + 1 if type(retries) is int and 0 <= retries < _MOST_RETRIES else 1
+
+
+def _routing_key(request: Mapping[str, Any]) -> str:
+    with suppress(AttributeError):  # whoever sent it
+        return str((request.get("delivery_info") or {}).get("routing_key") or "celery")
+    return "celery"
+
+
+def _settling(
+    settle: Callable[..., Any], telemetry: "Telemetry", clock: Callable[[], int]
+) -> Callable[..., Any]:
+    """Say when a message was acknowledged, or with 0 that it never will be."""
+
+    def settle_and_note(self: request.Request, *args: Any, **kwargs: Any) -> None:
+        settled_before = self.acknowledged
+        settle(self, *args, **kwargs)
+        if self.task.acks_late and not settled_before:
+            telemetry.recorder.append((ACKED, str(self.id), _number(self.request_dict), clock()))
+
+    return settle_and_note
+
+
+def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
+    """Record the attempt whose process was killed: nobody else can."""
+
+    def on_failure(self: request.Request, exc_info: Any, *args: Any, **kwargs: Any) -> None:
+        fail(self, exc_info, *args, **kwargs)
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, (TimeLimitExceeded, WorkerLostError)):
+            attempt = _attempt_of(self.task.name, self.id, self.request_dict, telemetry)
+            # Its process said that it started, but told only the pool's acceptance to this one.
+            attempt.started, attempt.completed = int((self.time_start or 0) * 1e9), time_ns()
+            again = self.task.acks_late and self.task.reject_on_worker_lost
+            attempt.outcome, attempt.error = RETRY if again else FAILURE, describe(error)
+            attempt.record()
+
+    return on_failure

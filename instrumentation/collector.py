@@ -1,9 +1,11 @@
-"""Turns records into Prometheus series and spans, when somebody scrapes or a second has passed."""
+"""Turns records into Prometheus series and spans, at each scrape, or now and then without any."""
 
+import logging
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from time import time_ns
+from operator import itemgetter
+from time import monotonic_ns
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +24,7 @@ from instrumentation.records import (
     Record,
 )
 
+_log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
@@ -39,7 +42,7 @@ class Collector:
     """
 
     def __init__(
-        self, recorder: Recorder, write_spans: SpanSink, clock: Callable[[], int] = time_ns
+        self, recorder: Recorder, write_spans: SpanSink, clock: Callable[[], int] = monotonic_ns
     ) -> None:
         self._recorder = recorder
         self._write_spans = write_spans
@@ -80,7 +83,15 @@ class Collector:
             finished = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
             lost = sum(cast("int", record[1]) for record in by_kind[DROPPED])
             self._counters["records_dropped"][()] += lost
-            self._counters["spans_dropped"][()] += self._write_spans(by_kind[SENT] + finished)
+            self._counters["spans_dropped"][()] += self._written(by_kind[SENT] + finished)
+
+    def _written(self, records: list[Record]) -> int:
+        """Write spans; return how many were dropped, which is all of them when writing breaks."""
+        try:
+            return self._write_spans(records)
+        except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
+            _log.exception("%d spans were dropped: they could not be written", len(records))
+            return len(records)
 
     def _account_started(self, records: list[Record]) -> None:
         """Count starts, and note the first after a second without any task.
@@ -128,10 +139,13 @@ class Collector:
         """Return the attempts that are complete: those acknowledged early, or by now."""
         finished = []
         for record in done:
-            if record[_ACK_FIELD] == ACK_PENDING:
-                self._unacknowledged[cast("str", record[3]), cast("int", record[6])] = record
-            else:
+            if record[_ACK_FIELD] != ACK_PENDING:
                 finished.append(record)
+                continue
+            key = cast("str", record[3]), cast("int", record[6])
+            if key in self._unacknowledged:  # delivered again, so never acknowledged
+                finished.append(_without_ack(self._unacknowledged[key]))
+            self._unacknowledged[key] = record
         for _, task_id, attempt, instant in cast("list[tuple[int, str, int, int]]", acked):
             if (task_id, attempt) not in self._unacknowledged:
                 continue
@@ -140,7 +154,7 @@ class Collector:
             self._observe("ack", labels, _instants((record[12],)), _instants((instant,)))
             finished.append((*record[:_ACK_FIELD], instant, *record[_ACK_FIELD + 1 :]))
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
-            finished += [(*r[:13], 0, *r[14:]) for r in self._unacknowledged.values()]
+            finished += map(_without_ack, self._unacknowledged.values())
             self._unacknowledged.clear()
         return finished
 
@@ -206,12 +220,16 @@ def _grouped(
     records: list[Record], key_fields: tuple[int, ...]
 ) -> Iterator[tuple[Labels, list[tuple[Any, ...]]]]:
     """Group records by some fields; yield each group's key and its columns."""
-    groups: dict[Labels, list[Record]] = {}
+    groups: defaultdict[Labels, list[Record]] = defaultdict(list)
+    key = itemgetter(*key_fields)
     for record in records:
-        key = cast("Labels", tuple(record[i] for i in key_fields))
-        groups.setdefault(key, []).append(record)
-    for key, members in groups.items():
-        yield key, list(zip(*members, strict=True))
+        groups[key(record)].append(record)
+    for labels, members in groups.items():
+        yield labels, list(zip(*members, strict=True))
+
+
+def _without_ack(record: Record) -> Record:
+    return (*record[:_ACK_FIELD], 0, *record[_ACK_FIELD + 1 :])
 
 
 def _instants(column: tuple[Any, ...]) -> NDArray[np.int64]:

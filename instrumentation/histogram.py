@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from instrumentation.buckets import LABELS, bin_counts
 
 _NS_PER_SECOND = 1_000_000_000
+_LOW_BITS = 32
+_LOW_MASK = 2**_LOW_BITS - 1
 
 
 def escape(value: str) -> str:
@@ -23,6 +25,11 @@ def escape(value: str) -> str:
 def label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     """Write labels as they stand between braces."""
     return ",".join(f'{n}="{escape(v)}"' for n, v in zip(names, values, strict=True))
+
+
+def _exact_sum(values: NDArray[np.int64]) -> int:
+    """Add up without overflow: half a dozen intervals of decades (a wrong clock) exceed 64 bits."""
+    return (int((values >> _LOW_BITS).sum()) << _LOW_BITS) + int((values & _LOW_MASK).sum())
 
 
 class _Series:
@@ -65,7 +72,7 @@ class Histogram:
             series = _Series(self.name, label_text(self.label_names, labels))
             self._series[labels] = series
         series.counts += bin_counts(intervals_ns)
-        series.sum_ns += int(intervals_ns.sum())
+        series.sum_ns += _exact_sum(intervals_ns)
         return int((intervals_ns < 0).sum())
 
     def lines(self) -> Iterator[str]:

@@ -4,6 +4,7 @@ Every task has a CONSUMER span, built from its record. A sampled one also has th
 below it, made by the application's own tracer provider while the task runs.
 """
 
+from contextlib import suppress
 from typing import Self
 
 from opentelemetry import context as otel_context
@@ -29,15 +30,20 @@ class LiveSpan:
             is_remote=False,
             trace_flags=TraceFlags(TraceFlags.SAMPLED),
         )
-        span = trace.get_tracer("taskscope.instrumentation").start_span(
-            f"run {task}", context=trace.set_span_in_context(NonRecordingSpan(parent))
-        )
-        return cls(span) if span.is_recording() else None
+        context = trace.set_span_in_context(NonRecordingSpan(parent))
+        with suppress(Exception):  # an application's span processor must not stop its tasks
+            span = trace.get_tracer("taskscope.instrumentation").start_span(
+                f"run {task}", context=context
+            )
+            return cls(span) if span.is_recording() else None
+        return None
 
     def end(self, error: BaseException | None, instant_ns: int) -> None:
         """Close the span and give the context back."""
         otel_context.detach(self._token)
-        if error is not None:
-            self._span.record_exception(error)
-            self._span.set_status(Status(StatusCode.ERROR, str(error)))
-        self._span.end(instant_ns)
+        with suppress(Exception):
+            if error is not None:
+                self._span.record_exception(error)
+                self._span.set_status(Status(StatusCode.ERROR, str(error)))
+        with suppress(Exception):
+            self._span.end(instant_ns)

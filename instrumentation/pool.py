@@ -38,8 +38,8 @@ def timed_call(call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Timed:
 def unwrap(done: Future[Any], ran: Callable[[int, int], None]) -> None:
     """Tell `ran` the instants, and leave in the future what the call itself returned.
 
-    As the first callback of the future it runs before anyone sees the result. The future stays the
-    executor's own, so that cancelling it works as ever.
+    As the first callback of the future it runs before an event loop sees the result. The future
+    stays the executor's own, so that cancelling it works as ever.
     """
     if done.cancelled():
         return

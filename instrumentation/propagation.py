@@ -6,6 +6,7 @@ request continues that trace, and an HTTP call made inside a task continues the 
 
 import os
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -21,7 +22,13 @@ SENT = "taskqueue-sent-ns"
 RECEIVED = "taskqueue-received-ns"
 
 _SAMPLED = 0x01
-_PARTS = 4  # version, trace id, parent id, flags
+# Version, trace id, parent id, flags. W3C calls version ff and ids of zero invalid.
+_HEADER = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+)
+#: The span id in the traceparent of a message that named no sender.
+NO_SPAN = "0" * 16
+_LARGEST_INSTANT_NS = 2**63 - 1
 # Ids, not secrets. A generator of our own leaves the application's sequence alone, and is seeded
 # afresh in forked children, who would otherwise all make the same ids.
 _random = random.Random()  # noqa: S311
@@ -56,14 +63,21 @@ def new_root(sample_ratio: float) -> SpanIds:
 
 def parse_traceparent(header: object) -> SpanIds | None:
     """Read a W3C traceparent; None when it is absent or not one."""
-    parts = header.split("-") if isinstance(header, str) else []
-    if len(parts) < _PARTS or [len(p) for p in parts[:_PARTS]] != [2, 32, 16, 2]:
+    match = _HEADER.match(header) if isinstance(header, str) else None
+    if match is None or (match.end() != len(match.string) and not _continues(match)):
         return None
-    try:
-        int(parts[1], 16), int(parts[2], 16)
-        return SpanIds(parts[1], parts[2], bool(int(parts[3], 16) & _SAMPLED))
-    except ValueError:
-        return None
+    trace_id, span_id, flags = match.groups()
+    return SpanIds(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
+
+
+def _continues(match: re.Match[str]) -> bool:
+    """Versions after 00 may add fields; 00 has none."""
+    return not match.string.startswith("00") and match.string[match.end()] == "-"
+
+
+def orphan() -> SpanIds:
+    """Stand for the sender of a message without context: a new trace, unsampled, no span."""
+    return SpanIds(f"{_random_bits(128) or 1:032x}", NO_SPAN, sampled=False)
 
 
 def sender_ids(sample_ratio: float) -> tuple[SpanIds, str]:
@@ -78,7 +92,7 @@ def sender_ids(sample_ratio: float) -> tuple[SpanIds, str]:
 @contextmanager
 def scheduled_at(instant_ns: int) -> Iterator[None]:
     """Say when the arrival schedule wanted the tasks sent that are sent inside this block."""
-    token = _scheduled.set(instant_ns)
+    token = _scheduled.set(int(instant_ns))  # a numpy integer could not be serialized
     try:
         yield
     finally:
@@ -91,9 +105,9 @@ def scheduled_instant() -> int:
 
 
 def instant(carrier: Mapping[str, object], key: str) -> int:
-    """Read an instant from a message; 0 when it is absent or not a number."""
+    """Read an instant from a message; 0 when it is absent or cannot be one."""
     value = carrier.get(key)
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 < value <= _LARGEST_INSTANT_NS else 0
 
 
 class _CurrentTaskSpan(NonRecordingSpan):

@@ -21,17 +21,21 @@ from instrumentation.spans import Value, compact
 _STATUS_CODES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
 
 
-def configure(resource: dict[str, Value], traces_dir: str | None) -> None:
-    """Install a tracer provider: into files of `traces_dir`, else by OTLP as OTEL_* say.
+def configure(
+    resource: Mapping[str, Value], otlp_endpoint: str | None, traces_dir: str | None
+) -> None:
+    """Install a tracer provider whose spans go where the task spans go: OTLP, else a file.
 
-    Only sampled tasks have live spans, and each is written at once when it ends, so nothing is
-    lost when a pool child is recycled or killed.
+    Only sampled tasks have live spans. In a file each is written at once when it ends, so nothing
+    is lost when a pool child is recycled or killed; by OTLP they are sent in batches.
     """
+    if not (otlp_endpoint or traces_dir):
+        return  # nobody wants spans: tasks keep their ids without a live span
     provider = TracerProvider(resource=Resource.create(dict(resource)))
-    if traces_dir:
+    if otlp_endpoint:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
+    elif traces_dir:
         provider.add_span_processor(SimpleSpanProcessor(_FileExporter(Path(traces_dir))))
-    else:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 
 
@@ -72,7 +76,10 @@ def _span(span: ReadableSpan) -> dict[str, object]:
             }
             for event in span.events
         ],
-        "status": {"code": _STATUS_CODES[span.status.status_code]},
+        "status": {
+            "code": _STATUS_CODES[span.status.status_code],
+            "message": span.status.description or "",
+        },
     }
 
 

@@ -1,15 +1,15 @@
 """The scrape target: an HTTP server in a thread, and the file that tells Prometheus about it."""
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
-_log = logging.getLogger(__name__)
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -41,8 +41,8 @@ class MetricsServer:
 def _handler(exposition: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = exposition().encode()
-            self.send_response(200)
+            body = exposition().encode("utf-8", "replace")
+            self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", _CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -61,13 +61,15 @@ class Announcement:
         self._path = path
 
     @classmethod
-    def publish(cls, path: Path, address: str, labels: Mapping[str, str]) -> Self:
+    def publish(cls, path: Path, address: str, labels: Mapping[str, object]) -> Self:
         """Write the file in one step, so that Prometheus never reads half of it."""
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps([{"targets": [address], "labels": dict(labels)}]))
+        texts = {name: str(value) for name, value in labels.items()}  # Prometheus takes no numbers
+        temporary.write_text(json.dumps([{"targets": [address], "labels": texts}]))
         temporary.replace(path)
         return cls(path)
 
     def withdraw(self) -> None:
-        """Take the target away; it may be gone already."""
-        self._path.unlink(missing_ok=True)
+        """Take the target away; it, and its folder, may be gone already."""
+        with suppress(OSError):
+            self._path.unlink()

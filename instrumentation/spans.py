@@ -9,10 +9,12 @@ them as child spans too, for a waterfall in any trace viewer.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quote
+from itertools import batched
+from json.encoder import encode_basestring_ascii
 from typing import cast
+from urllib.parse import unquote
 
-from instrumentation.propagation import new_span_id
+from instrumentation.propagation import NO_SPAN, new_span_id
 from instrumentation.records import FAILURE, SENT, Error, Record
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
@@ -21,11 +23,18 @@ _SPANS_PER_LINE = 256
 type Value = str | int
 
 
+def quote(text: str) -> str:
+    """Write a JSON string, with question marks for lone surrogates, which no reader accepts."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return encode_basestring_ascii(text)
+
+
 def attribute(key: str, value: Value) -> str:
     """Write one attribute; integers are strings in OTLP's JSON."""
     if isinstance(value, int):
-        return f'{{"key":"{key}","value":{{"intValue":"{value}"}}}}'
-    return f'{{"key":"{key}","value":{{"stringValue":{quote(value)}}}}}'
+        return f'{{"key":{quote(key)},"value":{{"intValue":"{value}"}}}}'
+    return f'{{"key":{quote(key)},"value":{{"stringValue":{quote(value)}}}}}'
 
 
 def lines(
@@ -38,10 +47,9 @@ def lines(
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
     head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
     head += '"scope":{"name":"taskscope.instrumentation"},"spans":['
-    texts = [_sent(r, system) if r[0] == SENT else _done(r, system) for r in records]
-    for start in range(0, len(texts), _SPANS_PER_LINE):
-        chunk = texts[start : start + _SPANS_PER_LINE]
-        yield head + ",".join(chunk) + "]}]}]}\n", len(chunk)
+    for some in batched(records, _SPANS_PER_LINE):
+        texts = [_sent(r, system) if r[0] == SENT else _done(r, system) for r in some]
+        yield head + ",".join(texts) + "]}]}]}\n", len(texts)
 
 
 @lru_cache(maxsize=4096)
@@ -107,8 +115,9 @@ def _done(record: Record, system: str) -> str:
     )  # fmt: skip
     instants = _instants(scheduled=scheduled, sent=sent, received=received, acked=acked)
     flags = parent[53:55]
+    sender = parent[36:52] if parent[36:52] != NO_SPAN else ""
     span = (
-        f'{{"traceId":"{parent[3:35]}","spanId":"{span_id}","parentSpanId":"{parent[36:52]}",'
+        f'{{"traceId":"{parent[3:35]}","spanId":"{span_id}","parentSpanId":"{sender}",'
         f'"flags":{int(flags, 16)},"name":{_name("process", task)},"kind":{_CONSUMER},'
         f'"startTimeUnixNano":"{started}","endTimeUnixNano":"{completed}","attributes":['
         f"{_constant(system, 'process', task, queue)},"
@@ -138,9 +147,9 @@ def _child_writer(trace_id: str, parent: str) -> Callable[[str, int, int], str]:
 
 
 def resource_attributes(text: str) -> dict[str, Value]:
-    """Parse OTEL_RESOURCE_ATTRIBUTES (`key=value,key=value`)."""
+    """Parse OTEL_RESOURCE_ATTRIBUTES (`key=value,key=value`, values percent-encoded)."""
     pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
-    return {key.strip(): value.strip() for key, value in pairs}
+    return {key.strip(): unquote(value.strip()) for key, value in pairs}
 
 
 def compact(document: object) -> str:

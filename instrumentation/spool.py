@@ -60,10 +60,10 @@ class Spool:
 
     def _release(self) -> None:
         """Give drained pages back, so that memory stays flat however long the worker lives."""
-        if self._offset - self._released < _RELEASE_EVERY_BYTES:
+        if self._offset - self._released < _RELEASE_EVERY_BYTES or _FALLOCATE is None:
             return
         length = ctypes.c_longlong(self._offset)
-        _LIBC.fallocate(self._fd, _PUNCH_HOLE_KEEP_SIZE, ctypes.c_longlong(0), length)
+        _FALLOCATE(self._fd, _PUNCH_HOLE_KEEP_SIZE, ctypes.c_longlong(0), length)
         self._released = self._offset
 
 
@@ -98,4 +98,5 @@ def _open_memory_file() -> int:
         return os.dup(file.fileno())
 
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# Linux has it; elsewhere the file grows until the process ends.
+_FALLOCATE = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)

@@ -18,7 +18,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -33,7 +33,7 @@ from instrumentation.sinks import FileSink, HttpSink, LineSink, NullSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
-_DEFAULT_SAMPLE_RATIO = "0.01"
+_DEFAULT_SAMPLE_RATIO = 0.01
 
 
 class Telemetry:
@@ -48,11 +48,11 @@ class Telemetry:
         environ: Mapping[str, str] = os.environ,
         registry: CollectorRegistry | None = None,
     ) -> None:
-        self.sample_ratio = float(environ.get("OTEL_TRACES_SAMPLER_ARG", _DEFAULT_SAMPLE_RATIO))
+        self._environ = environ
+        self.sample_ratio = self._read("OTEL_TRACES_SAMPLER_ARG", float, _DEFAULT_SAMPLE_RATIO)
         self.recorder = Recorder()
         self._system = system
         self._registry = registry
-        self._environ = environ
         self.service = environ.get("OTEL_SERVICE_NAME", system)
         self.instance = f"{socket.gethostname()}:{os.getpid()}"
         self.resource: dict[str, spans.Value] = {
@@ -69,10 +69,10 @@ class Telemetry:
     def serve(self) -> None:
         """Open the metrics port, announce it, and see to it that the last records are written."""
         host = self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
-        port = int(self._environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "0"))
+        port = self._read("OTEL_EXPORTER_PROMETHEUS_PORT", int, 0)
         try:
             self._server = MetricsServer(self._exposition, host, port)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # a port above 65535 is an OverflowError
             _log.error("task metrics are not served: cannot listen on %s:%d: %s", host, port, error)
         else:
             self._announce(self._server.address)
@@ -89,7 +89,7 @@ class Telemetry:
             self._announcement.withdraw()
         if self._server:
             self._server.close()
-        self._collector.drain(final=True)
+        self._drain(final=True)
         if dropped := self._sink.close():
             _log.error("%d spans could not be sent before the end", dropped)
 
@@ -97,7 +97,7 @@ class Telemetry:
         directory = self._environ.get("TASKQUEUE_TARGETS_DIR")
         if not directory:
             return
-        labels = json.loads(self._environ.get("TASKQUEUE_TARGET_LABELS", "{}"))
+        labels = self._read("TASKQUEUE_TARGET_LABELS", _json_object, _json_object("{}"))
         path = Path(directory) / f"{self.service}-{os.getpid()}.json"
         try:
             self._announcement = Announcement.publish(path, address, labels)
@@ -111,7 +111,26 @@ class Telemetry:
     def _drain_forever(self) -> None:
         """Keep memory flat when nobody scrapes."""
         while not self._stopping.wait(_DRAIN_AFTER_SECONDS):
-            self._collector.drain_if_neglected(int(_DRAIN_AFTER_SECONDS * 1e9))
+            self._drain()
+
+    def _drain(self, *, final: bool = False) -> None:
+        """Drain whatever happens: a defect here must neither end the thread nor the process."""
+        try:
+            if final:
+                self._collector.drain(final=True)
+            else:
+                self._collector.drain_if_neglected(int(_DRAIN_AFTER_SECONDS * 1e9))
+        except Exception:  # noqa: BLE001 - that is the point
+            _log.exception("task telemetry was lost")
+
+    def _read[T](self, name: str, parse: Callable[[str], T], default: T) -> T:
+        """Read a variable; warn of a value that makes no sense, as OpenTelemetry asks, and go on."""
+        text = self._environ.get(name, "")
+        try:
+            return parse(text) if text else default
+        except (TypeError, ValueError):
+            _log.warning("%s is ignored: %r makes no sense", name, text)
+            return default
 
     def _write_spans(self, records: Sequence[Record]) -> int:
         if isinstance(self._sink, NullSink):
@@ -119,14 +138,23 @@ class Telemetry:
         return self._sink.write(spans.lines(records, self._system, self.resource))
 
 
+def _json_object(text: str) -> dict[str, object]:
+    return dict(json.loads(text))
+
+
+def otlp_endpoint(environ: Mapping[str, str]) -> str | None:
+    """Where spans go by OTLP/HTTP; None when they go to a file, or nowhere."""
+    if endpoint := environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return endpoint
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return endpoint.rstrip("/") + "/v1/traces" if endpoint else None
+
+
 def _choose_sink(environ: Mapping[str, str], file_name: str) -> LineSink:
     if environ.get("OTEL_TRACES_EXPORTER") == "none":
         return NullSink()
-    traces = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    if endpoint := environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        traces = traces or endpoint.rstrip("/") + "/v1/traces"
-    if traces:
+    if endpoint := otlp_endpoint(environ):
         pairs = spans.resource_attributes(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-        return HttpSink(traces, {key: str(value) for key, value in pairs.items()})
+        return HttpSink(endpoint, {key: str(value) for key, value in pairs.items()})
     directory = environ.get("TASKQUEUE_TRACES_DIR")
     return FileSink(Path(directory) / file_name) if directory else NullSink()

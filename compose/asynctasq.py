@@ -1,0 +1,38 @@
+"""An AsyncTasQ worker's command line, and what its clients need, from a variant's settings."""
+
+from compose.command import Command, WorkerSettings, python
+
+TASKS = "tasks.asynctasq"
+#: A variant's setting, and the variable that AsyncTasQ reads it from.
+_VARIABLES = {
+    "redis_max_connections": "ASYNCTASQ_REDIS_MAX_CONNECTIONS",
+    "redis_warmup_connections": "ASYNCTASQ_REDIS_WARMUP_CONNECTIONS",
+    "redis_delayed_task_interval": "ASYNCTASQ_REDIS_DELAYED_TASK_INTERVAL",
+    "process_pool_size": "ASYNCTASQ_PROCESS_POOL_SIZE",
+    "process_pool_max_tasks_per_child": "ASYNCTASQ_PROCESS_POOL_MAX_TASKS_PER_CHILD",
+    "max_attempts": "ASYNCTASQ_TASK_DEFAULTS_MAX_ATTEMPTS",
+    "retry_strategy": "ASYNCTASQ_TASK_DEFAULTS_RETRY_STRATEGY",
+    "retry_delay": "ASYNCTASQ_TASK_DEFAULTS_RETRY_DELAY",
+}
+
+
+def known_settings() -> frozenset[str]:
+    """Return every setting that a variant may have."""
+    return frozenset(_VARIABLES)
+
+
+def worker(what: WorkerSettings) -> Command:
+    """Return the command of an instrumented worker."""
+    arguments = ["worker", "--queues", what.queue, "--concurrency", str(what.concurrency)]
+    return Command(python("instrumentation", "asynctasq", *arguments), client_environment(what))
+
+
+def client_environment(what: WorkerSettings) -> dict[str, str]:
+    """Return what worker and generator must agree on."""
+    settings = {_VARIABLES[name]: str(value) for name, value in what.settings.items()}
+    return {"ASYNCTASQ_REDIS_URL": what.redis_url, "ASYNCTASQ_REDIS_DB": "0", **settings}
+
+
+def keys(queue: str) -> dict[int, tuple[str, ...]]:
+    """Return the keys that a queue may leave in Redis, by database; `*` stands for anything."""
+    return {0: (f"queue:{queue}", f"queue:{queue}:*")}

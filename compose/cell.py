@@ -1,0 +1,147 @@
+"""The processes of one cell: a fresh worker, generator and exporters, and the role of each."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from compose import services
+from compose.command import Command, WorkerSettings
+from compose.errors import ServiceError
+from compose.frameworks import framework
+from compose.process import Process, free_port
+
+_WORKER_GRACE_SECONDS = 15.0
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What runs in one cell. `labels` identify it in every series and span."""
+
+    framework: str
+    worker: WorkerSettings
+    task: str
+    in_flight: int
+    labels: Mapping[str, str]
+    trace_ratio: float
+
+
+class Cell:
+    """Started when made; `stop` ends generator, worker and exporters, in that order."""
+
+    def __init__(
+        self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str]
+    ) -> None:
+        self._spec = spec
+        self._directory = directory
+        self._targets = targets
+        self._environ = environ
+        self.roles: dict[str, list[int]] = {"worker": [], "generator": []}
+        self._exporters_file = targets / "exporters.json"
+        self._processes: list[Process] = []
+        module = framework(spec.framework)
+        self.exporters = self._start_exporters()
+        self.worker = self._start("worker", module.worker(spec.worker))
+        plan: dict[str, object] = {
+            "framework": spec.framework,
+            "task": f"{module.TASKS}:{spec.task}",
+            "queue": spec.worker.queue,
+            "in_flight": spec.in_flight,
+        }
+        client = module.client_environment(spec.worker)
+        self.generator = self._start("generator", services.generator(plan, client), piped=True)
+        self.roles = {"worker": [self.worker.pid], "generator": [self.generator.pid]}
+
+    def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
+        process = Process(
+            role, command, self._log(role), self._telemetry_environment(role), piped=piped
+        )
+        self._processes.append(process)
+        return process
+
+    def _start_exporters(self) -> Process:
+        port = free_port()
+        command = services.exporters(
+            port,
+            framework=self._spec.framework,
+            queue=self._spec.worker.queue,
+            roles=self._directory / "stack" / "roles.json",
+            redis_url=self._spec.worker.redis_url,
+        )
+        process = Process("exporters", command, self._log("exporters"), self._environ)
+        self._processes.append(process)
+        labels = {**self._spec.labels, "component": "exporters"}
+        services.announce(self._exporters_file, [port], labels)
+        return process
+
+    def _log(self, role: str) -> Path:
+        labels = self._spec.labels
+        name = f"{labels['scenario']}-{labels['variant']}-{labels['repetition']}-{role}.log"
+        return self._directory / "logs" / name
+
+    def _telemetry_environment(self, role: str) -> dict[str, str]:
+        labels = self._spec.labels
+        attributes = ",".join(f"taskscope.{key}={value}" for key, value in labels.items())
+        return {
+            **self._environ,
+            "OTEL_SERVICE_NAME": role,
+            "OTEL_RESOURCE_ATTRIBUTES": attributes,
+            "OTEL_TRACES_SAMPLER_ARG": str(self._spec.trace_ratio),
+            "TASKQUEUE_TRACES_DIR": str(self._directory / "traces"),
+            "TASKQUEUE_TARGETS_DIR": str(self._targets),
+            "TASKQUEUE_TARGET_LABELS": json.dumps({**labels, "component": role}),
+        }
+
+    def dead(self) -> Process | None:
+        """Return a process that ended by itself, if any did."""
+        return next((p for p in self._processes if p.exit_code() is not None), None)
+
+    def send(self, phase: Mapping[str, object]) -> "Answer":
+        """Tell the generator to send a batch; the answer comes while others go on."""
+        try:
+            self.generator.stdin.write(json.dumps(phase).encode() + b"\n")
+            self.generator.stdin.flush()
+        except OSError:
+            raise self.generator.died() from None
+        return Answer(self.generator)
+
+    def stop(self) -> list[str]:
+        """Stop everything; return the names of those that had to be killed."""
+        self.generator.stdin.close()
+        graces = [(self.generator, _GRACE_SECONDS), (self.worker, _WORKER_GRACE_SECONDS),
+                  (self.exporters, _GRACE_SECONDS)]  # fmt: skip
+        killed = [process.name for process, grace in graces if not process.stop(grace)]
+        # A worker that was killed could not withdraw its target itself.
+        for file in self._targets.glob("*.json"):
+            if file.name != "prometheus.json":
+                file.unlink(missing_ok=True)
+        return killed
+
+
+class Answer:
+    """The generator's answer to one phase, read in a thread so that waiting can be watched."""
+
+    def __init__(self, generator: Process) -> None:
+        self._generator = generator
+        self._line = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        self._line = self._generator.stdout.readline()
+
+    def poll(self) -> dict[str, object] | None:
+        """Return the answer once it is there; ServiceError if the generator ended without one."""
+        if self._thread.is_alive():
+            return None
+        if not self._line:
+            raise self._generator.died()
+        answer: dict[str, object] = json.loads(self._line)
+        if answer["failed"]:
+            raise ServiceError(
+                f"The generator could not send {answer['failed']} tasks: {answer['error']}",
+                f"See {self._generator.log}.",
+            )
+        return answer

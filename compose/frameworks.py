@@ -1,0 +1,29 @@
+"""The seam to a framework: find its module by name."""
+
+import importlib
+from typing import Protocol, cast
+
+from compose.command import Command, WorkerSettings
+
+
+class Framework(Protocol):
+    """What each framework's module in this folder offers."""
+
+    TASKS: str
+
+    def known_settings(self) -> frozenset[str]:
+        """Return every setting that a variant may have."""
+
+    def worker(self, what: WorkerSettings) -> Command:
+        """Return the command of an instrumented worker."""
+
+    def client_environment(self, what: WorkerSettings) -> dict[str, str]:
+        """Return what worker and generator must agree on."""
+
+    def keys(self, queue: str) -> dict[int, tuple[str, ...]]:
+        """Return the keys that a queue may leave in Redis, by database."""
+
+
+def framework(name: str) -> Framework:
+    """Return the module of the framework of that name."""
+    return cast("Framework", importlib.import_module(f"compose.{name}"))

@@ -1,0 +1,209 @@
+"""The stack as local processes: Redis and Prometheus of the run's own, or the user's.
+
+All on free loopback ports, with data and logs in the run directory. Leaving the `with` block stops
+them in order, however it is left; see `guardian` for when even that cannot happen.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+import prometheus
+from compose import broker, guardian, services
+from compose.cell import Cell, CellSpec
+from compose.command import Command
+from compose.errors import ServiceError
+from compose.process import Process, free_port
+
+_READY_SECONDS = 30.0
+_GRACE_SECONDS = 10.0
+
+
+class NativeStack:
+    """Redis and Prometheus for one session; cells of workers are started and stopped within."""
+
+    def __init__(
+        self,
+        directory: Path,
+        session: str,
+        *,
+        redis_url: str | None = None,
+        prometheus_url: str | None = None,
+    ) -> None:
+        self._directory = directory
+        self._session = session
+        self.redis_url = redis_url or ""
+        self.prometheus_url = prometheus_url or ""
+        # The user's own Prometheus reads one folder, whatever the run's directory is called.
+        self.targets = directory / "stack" / "targets"
+        if prometheus_url:
+            self.targets = directory.parent / "targets"
+        self._environ = {**os.environ, guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
+        self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
+        self._services: list[Process] = []
+        self._exits = ExitStack()
+        self._cell: Cell | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._exits.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        stack: TracebackType | None,
+    ) -> None:
+        try:
+            self.stop_cell()
+        finally:
+            self._exits.close()
+
+    def _start(self) -> None:
+        for name in ("logs", "traces", "prometheus", "stack"):
+            (self._directory / name).mkdir()
+        self.targets.mkdir(exist_ok=True)
+        watcher = guardian.start(self._session)
+        self._exits.callback(_release, watcher)
+        if not self.redis_url:
+            self._start_redis()
+        if not self.prometheus_url:
+            self._start_prometheus()
+        self._write_roles()
+
+    def _start_redis(self) -> None:
+        port = free_port()
+        data = self._directory / "stack" / "redis"
+        data.mkdir()
+        self.redis_url = f"redis://127.0.0.1:{port}"
+        process = self._launch("redis-server", services.redis_server(port, data))
+        process.wait_ready(lambda: _answers_redis(self.redis_url), _READY_SECONDS)
+        self._roles["broker"].append(process.pid)
+        self._services.append(process)
+
+    def _start_prometheus(self) -> None:
+        stack = self._directory / "stack"
+        shutil.copy(prometheus.CONFIG, stack)
+        shutil.copytree(prometheus.RULES, stack / prometheus.RULES.name)
+        config = stack / prometheus.CONFIG.name
+        process, self.prometheus_url = self._exits.enter_context(
+            running_prometheus(
+                config, self._directory / "prometheus", self._log("prometheus"), self._environ
+            )
+        )
+        self._roles["monitoring"].append(process.pid)
+        self._services.append(process)
+
+    def _launch(self, name: str, command: Command) -> Process:
+        _require(command.argv[0])
+        process = Process(name, command, self._log(name), self._environ)
+        self._exits.callback(process.stop, _GRACE_SECONDS)
+        return process
+
+    def _log(self, name: str) -> Path:
+        return self._directory / "logs" / f"{name}.log"
+
+    def check(self) -> None:
+        """Raise ServiceError if a service of the whole run has ended by itself."""
+        for process in self._services:
+            if process.exit_code() is not None:
+                raise process.died()
+
+    def start_cell(self, spec: CellSpec) -> Cell:
+        """Start a cell's processes; they are not ready yet."""
+        self._cell = Cell(spec, self._directory, self.targets, self._environ)
+        self._write_roles()
+        return self._cell
+
+    def stop_cell(self) -> list[str]:
+        """Stop the present cell, if any; return the names of processes that had to be killed."""
+        cell, self._cell = self._cell, None
+        return cell.stop() if cell else []
+
+    def _write_roles(self) -> None:
+        roles = {**self._roles, **(self._cell.roles if self._cell else {})}
+        path = self._directory / "stack" / "roles.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(roles))
+        temporary.replace(path)
+
+
+@contextmanager
+def running_prometheus(
+    config: Path, tsdb: Path, log: Path, environ: dict[str, str]
+) -> Iterator[tuple[Process, str]]:
+    """Run Prometheus on a data folder; yields the process and its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = services.prometheus(port, config, tsdb)
+    _require(command.argv[0])
+    process = Process("prometheus", command, log, environ)
+    try:
+        process.wait_ready(lambda: _answers_http(f"{url}/-/ready"), _READY_SECONDS)
+        yield process, url
+    finally:
+        process.stop(_GRACE_SECONDS)
+
+
+@contextmanager
+def replayed_prometheus(tsdb: Path, scratch: Path) -> Iterator[str]:
+    """Run Prometheus on a copy of a stored TSDB, scraping nothing; yields its URL.
+
+    The copy leaves the original as it was: a starting Prometheus rewrites its folder.
+    """
+    copy = scratch / "tsdb"
+    shutil.copytree(tsdb, copy, ignore=shutil.ignore_patterns("lock", "queries.active"))
+    config = scratch / "prometheus.yml"
+    config.write_text("global: {}\n")
+    session = f"replay-{os.getpid()}"
+    watcher = guardian.start(session)
+    environ = {**os.environ, guardian.MARK: session}
+    try:
+        with running_prometheus(config, copy, scratch / "prometheus.log", environ) as (_, url):
+            yield url
+    finally:
+        _release(watcher)
+
+
+def _release(watcher: subprocess.Popen[bytes]) -> None:
+    """Let the guardian make its last sweep, and see it end."""
+    assert watcher.stdin is not None  # noqa: S101 - it was started with a pipe
+    watcher.stdin.close()
+    watcher.wait()
+
+
+def _require(program: str) -> None:
+    if shutil.which(program) is None:
+        raise ServiceError(
+            f"{program} is not installed, or not on PATH.",
+            f"Run `make setup`, or install Debian's package {Path(program).name}.",
+        )
+
+
+def _answers_redis(url: str) -> bool:
+    try:
+        broker.check(url)
+    except ServiceError as error:
+        if "cannot be reached" in error.cause or "LOADING" in error.cause:
+            return False
+        raise
+    return True
+
+
+def _answers_http(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=1).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,132 @@
+"""One service as a child process: started, watched until it is ready, and stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from compose.command import Command
+from compose.errors import ServiceError, tail
+
+_POLL_SECONDS = 0.02
+
+
+class Process:
+    """A running service. Its output goes to `log`, its process group is its own.
+
+    Ctrl-C in the terminal therefore reaches only taskscope, which stops the services in order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Command,
+        log: Path,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        piped: bool = False,
+    ) -> None:
+        self.name = name
+        self.log = log
+        pipe = subprocess.PIPE if piped else subprocess.DEVNULL
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                command.argv,
+                env={**environ, **command.environ},
+                stdin=pipe,
+                stdout=subprocess.PIPE if piped else output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, and its group's."""
+        return self._popen.pid
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """Where to write to, if piped."""
+        assert self._popen.stdin is not None  # noqa: S101
+        return self._popen.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """Where to read from, if piped."""
+        assert self._popen.stdout is not None  # noqa: S101
+        return self._popen.stdout
+
+    def exit_code(self) -> int | None:
+        """Return None while it runs; a negative number is the signal that killed it."""
+        return self._popen.poll()
+
+    def wait_ready(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.exit_code() is not None:
+                raise self.died()
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"{self.name} was not ready after {seconds:g} s. Its last lines:\n"
+                    + tail(self.log),
+                    f"See {self.log}; on a busy machine, try again when it is idle.",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def died(self) -> ServiceError:
+        """Return the error that says it ended by itself, with its last log lines."""
+        code = self.exit_code()
+        how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else (
+            f"ended with exit code {code}")  # fmt: skip
+        last_lines = tail(self.log)
+        remedy = f"See {self.log}."
+        if "ddress already in use" in last_lines:
+            remedy = "Something else took the port. Run again: another free port will be chosen."
+        return ServiceError(f"{self.name} {how}. Its last lines:\n{last_lines}", remedy)
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Ask it to end, insist after the grace; return whether it went by itself."""
+        group = self._group()
+        self._signal(signal.SIGCONT)  # a stopped process could not obey
+        self._signal(signal.SIGTERM)
+        try:
+            self._popen.wait(grace_seconds)
+            by_itself = True
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+            by_itself = False
+        for straggler in group:
+            _kill(straggler)
+        return by_itself
+
+    def _group(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def _signal(self, number: int) -> None:
+        if self._popen.poll() is None:
+            self._popen.send_signal(number)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

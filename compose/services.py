@@ -1,0 +1,46 @@
+"""The command lines of Redis, Prometheus, exporters and generator, however they are run."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from compose.command import Command, python
+
+_FOREVER = "100y"  # Prometheus deletes what is older than its retention, even at the next start
+
+
+def redis_server(port: int, directory: Path) -> Command:
+    """Return a Redis on loopback that keeps nothing on disk and evicts nothing."""
+    return Command((
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory),
+        "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
+    ))  # fmt: skip
+
+
+def prometheus(port: int, config: Path, tsdb: Path) -> Command:
+    """Return a Prometheus on loopback with its data in `tsdb`."""
+    return Command((
+        "prometheus", f"--config.file={config}", f"--storage.tsdb.path={tsdb}",
+        f"--storage.tsdb.retention.time={_FOREVER}", f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ))  # fmt: skip
+
+
+def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: str) -> Command:
+    """Return the exporters of one cell. The URL may hold a password: it goes by environment."""
+    arguments = ("--framework", framework, "--queue", queue, "--roles", str(roles),
+                 "--port", str(port))  # fmt: skip
+    return Command(python("exporters", *arguments), {"TASKSCOPE_REDIS_URL": redis_url})
+
+
+def generator(plan: dict[str, object], environ: dict[str, str]) -> Command:
+    """Return the load generator with its plan."""
+    return Command(python("loadgen", json.dumps(plan)), environ)
+
+
+def announce(path: Path, ports: Iterable[int], labels: dict[str, str]) -> None:
+    """Write a `file_sd` file in one step, so that Prometheus never reads half of it."""
+    temporary = path.with_suffix(".tmp")
+    targets = [f"127.0.0.1:{port}" for port in ports]
+    temporary.write_text(json.dumps([{"targets": targets, "labels": labels}]))
+    temporary.replace(path)

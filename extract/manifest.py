@@ -1,0 +1,76 @@
+"""`manifest.json`: what was asked for, on which machine, and where each cell's marks lie.
+
+It holds no result: those are derived from `prometheus/` and `traces/`, again and again the same.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+FILE_NAME = "manifest.json"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A doubt about a measurement: the check it concerns, what is wrong, and the remedy."""
+
+    check: str
+    message: str
+    remedy: str
+
+
+class CellRecord(msgspec.Struct, frozen=True):
+    """One repetition of one variant. Marks are Unix seconds, None when they were never reached."""
+
+    scenario: str
+    framework: str
+    variant: str
+    repetition: int
+    planned: int
+    start: float | None = None
+    end: float | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether both marks were reached."""
+        return self.start is not None and self.end is not None
+
+    def labels(self, session: str) -> dict[str, str]:
+        """Return the labels that identify this cell in every series and span."""
+        return {
+            "session": session,
+            "scenario": self.scenario,
+            "framework": self.framework,
+            "variant": self.variant,
+            "repetition": str(self.repetition),
+        }
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
+
+    session: str
+    created: str
+    status: Literal["running", "complete", "interrupted", "failed"]
+    command: tuple[str, ...]
+    prometheus: str
+    redis: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    scenarios: tuple[dict[str, Any], ...]
+    order: tuple[str, ...]
+    cells: tuple[CellRecord, ...] = ()
+    format: int = 1
+
+    def write(self, directory: Path) -> None:
+        """Write it in one step: a crash leaves the previous one."""
+        path = directory / FILE_NAME
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
+        temporary.replace(path)
+
+
+def read(directory: Path) -> Manifest:
+    """Read a run's manifest. OSError when there is none, msgspec.DecodeError when it is not one."""
+    return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=Manifest)

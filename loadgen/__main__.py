@@ -1,0 +1,53 @@
+"""The generator's process: a plan as argument, phases on stdin, an answer to each on stdout.
+
+    python -m loadgen '{"framework": "celery", "task": "tasks.celery:noop", …}' < phases.jsonl
+
+Its telemetry is configured by the same environment as a worker's. It ends when stdin does.
+"""
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import msgspec
+from prometheus_client import CollectorRegistry, Gauge
+
+from instrumentation.telemetry import Telemetry
+from loadgen.load import dispatcher
+from loadgen.pacer import Pacer
+from loadgen.plan import Phase, Plan
+from loadgen.schedule import ArrivalSpec, offsets_ns
+
+
+def main(argv: list[str]) -> None:
+    """Serve phases until stdin ends."""
+    signal.signal(signal.SIGTERM, _end)
+    plan = msgspec.json.decode(argv[1], type=Plan)
+    registry = CollectorRegistry()
+    planned = Gauge("loadgen_planned_tasks", "Tasks of the present phase.", registry=registry)
+    telemetry = Telemetry(plan.framework, registry=registry)
+    importlib.import_module(f"instrumentation.{plan.framework}").instrument(telemetry)
+    telemetry.serve()
+    sender = dispatcher(plan)
+    try:
+        for line in sys.stdin:
+            phase = msgspec.json.decode(line, type=Phase)
+            planned.set(phase.count)
+            offsets = offsets_ns(
+                ArrivalSpec(phase.arrivals, phase.numbers), phase.count, phase.seed
+            )
+            answer = sender.dispatch(Pacer(offsets, phase.count), phase.arguments)
+            sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+            sys.stdout.flush()
+    finally:
+        sender.close()
+        telemetry.close()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,52 @@
+"""Sends AsyncTasQ tasks, from one event loop."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import uvloop
+from asynctasq import cleanup
+
+from instrumentation.propagation import scheduled_at
+from loadgen.dispatch import Tally
+from loadgen.load import load
+from loadgen.pacer import Pacer, seconds_until
+from loadgen.plan import Plan, Sent
+
+
+class Sender:
+    """`in_flight` coroutines, each taking the next due task and dispatching it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._task = load(plan.task)
+        self._queue = plan.queue
+        self._senders = plan.in_flight
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+    def dispatch(self, pacer: Pacer, arguments: Mapping[str, Any]) -> Sent:
+        """See `loadgen.dispatch.Dispatcher`."""
+        tally = Tally()
+        self._runner.run(self._dispatch(pacer, arguments, tally))
+        return tally.answer()
+
+    async def _dispatch(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(self._senders):
+                senders.create_task(self._send_all(pacer, arguments, tally))
+
+    async def _send_all(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
+        for due in pacer:
+            if wait := seconds_until(due):
+                await asyncio.sleep(wait)
+            try:
+                with scheduled_at(due):
+                    await self._task(**arguments).on_queue(self._queue).dispatch()
+            except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
+                tally.failure(error)
+            else:
+                tally.sent += 1
+
+    def close(self) -> None:
+        """Close the client's connections, and the loop they live in."""
+        self._runner.run(cleanup())  # type: ignore[no-untyped-call]
+        self._runner.close()

@@ -1,0 +1,35 @@
+"""What a generator is told, as JSON: once how to send, then phase by phase how many and when."""
+
+from typing import Any
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to send. `task` is `module:attribute` of the task as its framework knows it."""
+
+    framework: str
+    task: str
+    queue: str
+    in_flight: int
+
+
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One batch of tasks. `arrivals` and `numbers` are an ArrivalSpec's kind and numbers."""
+
+    count: int
+    arrivals: str
+    numbers: dict[str, float]
+    seed: int
+    arguments: dict[str, Any]
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The answer when a phase is over: how many publishes the client reported as done and failed.
+
+    Only for the orchestrator to notice trouble; results come from the telemetry.
+    """
+
+    sent: int
+    failed: int
+    error: str

@@ -1,0 +1,121 @@
+"""Measure one cell: from purged queues to the end mark."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from compose import broker
+from compose.cell import Cell, CellSpec
+from compose.command import WorkerSettings
+from compose.errors import ServiceError
+from compose.frameworks import framework
+from compose.native import NativeStack
+from extract.manifest import CellRecord, Problem
+from taskscope.observer import Observer
+from taskscope.plan import PlannedCell
+
+_COMPONENTS = 3  # worker, generator, exporters
+_POLL_SECONDS = 0.05
+
+type Report = Callable[[str], None]
+
+
+def measure(
+    stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: float, report: Report
+) -> CellRecord:
+    """Run one cell and return it with its marks; what went wrong is among its problems.
+
+    `report` hears the name of each phase. A worker or generator that fails makes this cell invalid
+    and no other; trouble with Redis or Prometheus raises ServiceError, as no cell could go on.
+    """
+    spec = _spec(stack, planned, session, trace_ratio)
+    marks = _Marks()
+    problems = []
+    try:
+        report("starting")
+        broker.purge(stack.redis_url, framework(planned.variant.framework), spec.worker.queue)
+        _run(stack, spec, planned, marks, report)
+    except ServiceError as error:
+        stack.check()
+        problems.append(Problem("cell ran to its end", error.cause, error.remedy))
+    report("stopping")
+    if killed := stack.stop_cell():
+        message = f"{', '.join(killed)} did not stop when asked and had to be killed"
+        remedy = "See the logs: its last records may be missing."
+        problems.append(Problem("clean stop", message, remedy))
+    return msgspec.structs.replace(
+        planned.record(), start=marks.start, end=marks.end, problems=tuple(problems)
+    )
+
+
+@dataclass
+class _Marks:
+    """The instants, in Unix seconds, that a cell reached."""
+
+    start: float | None = None
+    end: float | None = None
+
+
+def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: float) -> CellSpec:
+    run = planned.scenario.run
+    return CellSpec(
+        framework=planned.variant.framework,
+        worker=WorkerSettings(
+            settings=planned.variant.settings,
+            concurrency=run.concurrency,
+            queue=run.queue,
+            redis_url=stack.redis_url,
+        ),
+        task=planned.scenario.workload.task,
+        in_flight=planned.scenario.load.in_flight,
+        labels=planned.record().labels(session),
+        trace_ratio=trace_ratio,
+    )
+
+
+def _run(
+    stack: NativeStack, spec: CellSpec, planned: PlannedCell, marks: _Marks, report: Report
+) -> None:
+    cell = stack.start_cell(spec)
+
+    def check() -> None:
+        stack.check()
+        if dead := cell.dead():
+            raise dead.died()
+
+    observer = Observer(stack.prometheus_url, spec.labels, check)
+    observer.wait_up(_COMPONENTS)
+    warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
+    if warmup:
+        report("warming up")
+        _send(cell, _phase(planned, warmup, warm=True), check)
+        observer.wait_drained(warmup)
+    observer.settle()
+    marks.start = time.time()
+    report("measuring")
+    _send(cell, _phase(planned, count, warm=False), check)
+    observer.wait_drained(warmup + count)
+    report("settling")
+    observer.settle()
+    marks.end = time.time()
+
+
+def _phase(planned: PlannedCell, count: int, *, warm: bool) -> dict[str, object]:
+    arrivals = planned.scenario.load.arrivals
+    return {
+        "count": count,
+        "arrivals": "asap" if warm else arrivals.kind,
+        "numbers": {} if warm else dict(arrivals.numbers),
+        # Every repetition has its own arrivals, and both sides have the same.
+        "seed": planned.scenario.run.seed + planned.repetition,
+        "arguments": dict(planned.scenario.workload.arguments),
+    }
+
+
+def _send(cell: Cell, phase: dict[str, object], check: Callable[[], None]) -> None:
+    answer = cell.send(phase)
+    while answer.poll() is None:
+        check()
+        time.sleep(_POLL_SECONDS)

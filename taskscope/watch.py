@@ -1,0 +1,154 @@
+"""What people see while a run goes on: a live view in a terminal, plain lines elsewhere.
+
+Every figure in it comes from Prometheus. It goes to stderr: stdout belongs to the results.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from extract.manifest import CellRecord
+from taskscope.plan import PlannedCell
+
+_REFRESH_SECONDS = 0.5
+_LINE_EVERY_SECONDS = 5.0
+#: Column, recording rule, and how to write the value.
+_COLUMNS = (
+    ("tasks/s", "taskscope:completed_tasks:rate5s", "{:,.0f}"),
+    ("p99 end to end", "taskscope:end_to_end_seconds:p99_10s", "{:.3f} s"),
+    ("queue depth", "taskscope:queue_depth:sum", "{:,.0f}"),
+    ("worker CPU", "taskscope:worker_cpu_cores:rate5s", "{:.2f} cores"),
+)
+
+
+class Watch:
+    """Follows a run. Silent unless `console` is given."""
+
+    def __init__(self, console: Console, cells: int) -> None:
+        self._console = console
+        self._cells = cells
+        self._number = 0
+        self._planned: PlannedCell | None = None
+        self._phase = "starting Redis and Prometheus"
+        self._began = time.monotonic()
+        self._cell_began = self._began
+        self._durations: list[float] = []
+        self._invalid = 0
+        self._figures: dict[str, dict[str, float]] = {}
+        self._stop = threading.Event()
+
+    @contextmanager
+    def following(self, prometheus_url: str) -> Iterator[None]:
+        """Refresh the view from that Prometheus while the block lasts."""
+        follower = threading.Thread(target=self._follow, args=(prometheus_url,), daemon=True)
+        if not self._console.is_terminal:
+            follower.start()
+            try:
+                yield
+            finally:
+                self._stop.set()
+                follower.join()
+            return
+        with Live(get_renderable=self._render, console=self._console, refresh_per_second=4,
+                  transient=True):  # fmt: skip
+            follower.start()
+            try:
+                yield
+            finally:
+                self._stop.set()
+                follower.join()
+
+    def cell(self, number: int, planned: PlannedCell) -> None:
+        """A cell begins."""
+        self._number, self._planned, self._cell_began = number, planned, time.monotonic()
+
+    def phase(self, name: str) -> None:
+        """The cell's next phase begins."""
+        self._phase = name
+        if not self._console.is_terminal and name == "measuring":
+            self._console.print(self._headline(), highlight=False)
+
+    def finished(self, record: CellRecord) -> None:
+        """A cell ended; one with problems is named at once, whatever the output."""
+        self._durations.append(time.monotonic() - self._cell_began)
+        for problem in record.problems:
+            self._invalid += 1
+            text = f"invalid: {record.variant} repetition {record.repetition}: {problem.message}"
+            self._console.print(Text(text, style="red"))
+
+    def _headline(self) -> Text:
+        planned = self._planned
+        if planned is None:
+            return Text(self._phase)
+        return Text(
+            f"cell {self._number} of {self._cells} · {planned.scenario.name} · "
+            f"{planned.variant.name} · repetition {planned.repetition} · {self._phase} · "
+            f"{self._time_left()}"
+        )
+
+    def _time_left(self) -> str:
+        if not self._durations:
+            return "time left: known after the first cell"
+        mean = sum(self._durations) / len(self._durations)
+        seconds = mean * (self._cells - self._number + 1) - (time.monotonic() - self._cell_began)
+        minutes, seconds = divmod(max(0, round(seconds)), 60)
+        return f"about {minutes}:{seconds:02d} left"
+
+    def _render(self) -> RenderableType:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        for title, _, _ in _COLUMNS:
+            table.add_column(title, justify="right", min_width=12)
+        for variant, figures in self._figures.items():
+            now = self._planned is not None and variant == self._planned.variant.name
+            values = [_write(figures.get(rule), form) for _, rule, form in _COLUMNS]
+            table.add_row(
+                ("▶ " if now else "  ") + variant, *values, style="bold" if now else "dim"
+            )
+        return Group(self._headline(), table)
+
+    def _follow(self, url: str) -> None:
+        prometheus = PrometheusConnect(url=url)
+        last_line = time.monotonic()
+        while not self._stop.wait(_REFRESH_SECONDS):
+            self._refresh(prometheus)
+            if not self._console.is_terminal and self._phase == "measuring" and (
+                time.monotonic() - last_line >= _LINE_EVERY_SECONDS
+            ):  # fmt: skip
+                last_line = time.monotonic()
+                self._console.print(self._line(), highlight=False)
+
+    def _refresh(self, prometheus: PrometheusConnect) -> None:
+        """Take the newest figures. A side that is not running keeps the last ones it had."""
+        planned = self._planned
+        if planned is None:
+            return
+        cell = f'scenario="{planned.scenario.name}",variant="{planned.variant.name}"'
+        figures = self._figures.setdefault(planned.variant.name, {})
+        for _, rule, _ in _COLUMNS:
+            try:
+                answer: list[dict[str, Any]] = prometheus.custom_query(f"{rule}{{{cell}}}")
+            except (requests.RequestException, PrometheusApiClientException):
+                return  # it is starting or stopping; the measurement has its own checks
+            if answer and (value := float(answer[-1]["value"][1])) == value:  # not NaN
+                figures[rule] = value
+
+    def _line(self) -> str:
+        variant = self._planned.variant.name if self._planned else ""
+        figures = self._figures.get(variant, {})
+        parts = [f"{title} {_write(figures.get(rule), form)}" for title, rule, form in _COLUMNS]
+        return f"  {variant}: " + ", ".join(parts)
+
+
+def _write(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
