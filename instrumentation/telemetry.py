@@ -124,7 +124,7 @@ class Telemetry:
             _log.exception("task telemetry was lost")
 
     def _read[T](self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """Read a variable; warn of a value that makes no sense, as OpenTelemetry asks, and go on."""
+        """Read a variable; like OpenTelemetry, warn of a value that makes no sense and go on."""
         text = self._environ.get(name, "")
         try:
             return parse(text) if text else default

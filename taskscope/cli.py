@@ -130,7 +130,7 @@ def compare(
     """Compare two variants of a run.
 
     Example:
-        taskscope compare runs/20261121T120000-throughput --variant asynctasq --variant celery-prefork
+        taskscope compare runs/at-200 --variant asynctasq --variant celery-prefork
 
     """
     manifest = rundir.open_run(directory)
@@ -175,9 +175,8 @@ def scenarios(*, as_json: Json = False) -> None:
         {"name": s.name, "title": s.title, "variants": [v.name for v in s.variants]}
         for s in builtin_scenarios()
     ]
-    _print(as_json, known, lambda: [
-        print(f"{s['name']:<16}{s['title']}  [{', '.join(s['variants'])}]") for s in known
-    ])  # fmt: skip
+    lines = [f"{s['name']:<16}{s['title']}  [{', '.join(s['variants'])}]" for s in known]
+    _print(as_json, known, lambda: typer.echo("\n".join(lines)))
 
 
 @app.command()
@@ -206,7 +205,7 @@ def _finish(summary: Summary, *, as_json: bool) -> None:
 
 def _print(as_json: bool, document: Any, for_people: Callable[[], Any]) -> None:  # noqa: FBT001
     if as_json:
-        print(json.dumps(document, indent=2, allow_nan=False))
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
         for_people()
 

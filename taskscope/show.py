@@ -1,12 +1,15 @@
 """The tables that end a run."""
 
+import re
 from collections.abc import Callable
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from extract.compare import Line, Side
+from instrumentation.buckets import BOUNDS_SECONDS
 from taskscope.summary import Comparison, Summary
 
 #: The figures that a person looks at first; all others are in the dataset and in --json.
@@ -18,7 +21,8 @@ HEADLINE_METRICS = (
     "broker_cpu_per_1000", "broker_commands_per_task", "tasks_failed", "tasks_retried",
 )  # fmt: skip
 
-_SECOND, _MILLISECOND = 1.0, 1e-3
+_SECOND, _MILLISECOND, _MEGABYTE, _LARGE = 1.0, 1e-3, 1e6, 1000
+_LOWEST_SECONDS = BOUNDS_SECONDS[0]
 
 
 def show(console: Console, summary: Summary) -> None:
@@ -32,13 +36,13 @@ def show(console: Console, summary: Summary) -> None:
 
 
 def _figures(comparison: Comparison) -> Table:
-    table = Table(title=f"{comparison.title} ({comparison.scenario}): median [min to max]",
-                  title_justify="left")  # fmt: skip
+    title = f"{comparison.title}: median [lowest .. highest] of the valid repetitions"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    table.add_column(_with_repetitions(comparison, 0), justify="right")
-    table.add_column(_with_repetitions(comparison, 1), justify="right")
+    for side, name in enumerate((comparison.first, comparison.second)):
+        table.add_column(f"{name}\n{_repetitions(comparison, side)} valid", justify="right")
     table.add_column("ratio", justify="right")
-    table.add_column("better", justify="right")
+    table.add_column("better", style="dim")
     lines = {line.metric: line for line in comparison.lines}
     for metric in HEADLINE_METRICS:
         if metric in lines:
@@ -46,18 +50,30 @@ def _figures(comparison: Comparison) -> Table:
     return table
 
 
-def _with_repetitions(comparison: Comparison, side: int) -> str:
-    name = (comparison.first, comparison.second)[side]
-    counts = {s.repetitions for line in comparison.lines if (s := (line.first, line.second)[side])}
-    return f"{name}\n{max(counts, default=0)} valid repetitions"
+def _repetitions(comparison: Comparison, side: int) -> int:
+    sides = ((line.first, line.second)[side] for line in comparison.lines)
+    return max((s.repetitions for s in sides if s), default=0)
 
 
 def _row(line: Line) -> tuple[str, str, str, str, str]:
     unit, write = _scale(line)
     label = line.metric.replace("_", " ")
-    ratio = f"{line.ratio:.3g}" if line.ratio is not None else ""
+    # A ratio of two values in the lowest bucket would be a ratio of interpolations.
+    known = line.ratio is not None and not (_in_lowest(line, 0) or _in_lowest(line, 1))
+    ratio = f"{line.ratio:.3g}" if known else ""
     better = "" if line.better == "neither" else line.better
-    return (f"{label} ({unit})", _side(line.first, write), _side(line.second, write), ratio, better)
+    sides = [
+        f"< {_LOWEST_SECONDS * 1e6:.0f} µs" if _in_lowest(line, i) else _side(side, write)
+        for i, side in enumerate((line.first, line.second))
+    ]
+    return f"{label}, {unit}", sides[0], sides[1], ratio, better
+
+
+def _in_lowest(line: Line, side: int) -> bool:
+    """Whether a quantile lies in the lowest bucket, where nothing but its upper bound is known."""
+    value = (line.first, line.second)[side]
+    quantile = re.search(r"_p\d+$", line.metric) is not None
+    return quantile and value is not None and value.median <= _LOWEST_SECONDS
 
 
 def _scale(line: Line) -> tuple[str, Callable[[float], str]]:
@@ -66,21 +82,21 @@ def _scale(line: Line) -> tuple[str, Callable[[float], str]]:
     if line.unit == "s" and largest < _SECOND:
         factor, unit = (1e3, "ms") if largest >= _MILLISECOND else (1e6, "µs")
         return unit, lambda value: f"{value * factor:,.4g}"
-    if line.unit == "bytes" and largest >= 1e6:  # noqa: PLR2004
-        return "MB", lambda value: f"{value / 1e6:,.1f}"
-    return line.unit, lambda value: f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004
+    if line.unit == "bytes" and largest >= _MEGABYTE:
+        return "MB", lambda value: f"{value / _MEGABYTE:,.0f}"
+    return line.unit, lambda value: f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
 
 
 def _side(side: Side | None, write: Callable[[float], str]) -> str:
     if side is None:
         return "none"
-    spread = "" if side.lowest == side.highest else (
-        f" [{write(side.lowest)} to {write(side.highest)}]")  # fmt: skip
-    return write(side.median) + spread
+    if write(side.lowest) == write(side.highest):
+        return write(side.median)
+    return f"{write(side.median)} [{write(side.lowest)} .. {write(side.highest)}]"
 
 
 def _settings(comparison: Comparison) -> Table:
-    table = Table(title="Settings", title_justify="left")
+    table = Table(title="Settings", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     first, second = (comparison.settings[n] for n in (comparison.first, comparison.second))
     table.add_column(comparison.first)

@@ -33,10 +33,8 @@ def slowest_tasks(
     if failed:
         table = table[table["outcome"] == "failure"]
     chosen = table.sort_values("end_to_end_ms", ascending=False).head(count)
-    rows: list[dict[str, Any]] = (
-        chosen.astype(object).where(chosen.notna(), None).to_dict("records")
-    )
-    return rows
+    plain = chosen.astype(object).where(chosen.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]
 
 
 def waterfall_table(rows: list[dict[str, Any]]) -> Table:

@@ -94,7 +94,8 @@ def _reasons(data: Dataset, scenario: str, variants: set[str]) -> list[str]:
     table = data.audit
     failed = table[(table["scenario"] == scenario) & ~table["ok"].astype(bool)]
     return [
-        f"{row.variant} repetition {row.repetition}: {row.check}: {row.found} {row.remedy}"
-        for row in failed.itertuples()
-        if row.variant in variants
+        f"{row['variant']} repetition {row['repetition']}: {row['check']}: {row['found']}. "
+        f"{row['remedy']}"
+        for row in failed.to_dict("records")
+        if row["variant"] in variants
     ]

@@ -1,0 +1,124 @@
+"""AsyncTasQ tasks for the tests of the instrumentation; the same names and deeds as sample_celery."""
+# ruff: noqa: N801
+
+import asyncio
+import os
+import time
+
+import redis
+from asynctasq import AsyncProcessTask, AsyncTask, SyncProcessTask, SyncTask, TaskConfig, task
+from opentelemetry import trace
+
+URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
+QUEUE = "shop"
+PROBLEM = 'kaputt: "x"\n\tПривет 🚀 \ud800'
+ONCE: TaskConfig = {"queue": QUEUE, "max_attempts": 1}
+TWICE: TaskConfig = {"queue": QUEUE, "max_attempts": 2, "retry_delay": 0}
+
+
+def pass_gate(gate: str) -> None:
+    """Say that the task runs, and wait until the test lets it end."""
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        client.incr(f"{gate}:running")
+        while not client.exists(f"{gate}:open"):
+            time.sleep(0.005)
+
+
+class ok(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> None:
+        """Do nothing, well."""
+
+
+class fail(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> None:
+        raise LookupError(PROBLEM)
+
+
+class flaky(AsyncTask):
+    config = TWICE
+
+    async def execute(self) -> None:
+        if self.current_attempt == 1:
+            raise LookupError("not yet")
+
+
+class parent(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> None:
+        await ok().dispatch()
+
+
+class inner(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> None:
+        with trace.get_tracer("sample").start_as_current_span("call"):
+            await asyncio.sleep(0)
+
+
+class in_thread(SyncTask):
+    config = ONCE
+
+    def execute(self) -> None:
+        with trace.get_tracer("sample").start_as_current_span("call"):
+            pass
+
+
+class in_process(SyncProcessTask):
+    config = ONCE
+
+    def execute(self) -> int:
+        return os.getpid()
+
+
+class in_async_process(AsyncProcessTask):
+    config = ONCE
+
+    async def execute(self) -> int:
+        return os.getpid()
+
+
+class process_fails(SyncProcessTask):
+    config = ONCE
+
+    def execute(self) -> None:
+        raise LookupError(PROBLEM)
+
+
+class gated_thread(SyncTask):
+    config = ONCE
+    gate: str
+
+    def execute(self) -> None:
+        pass_gate(self.gate)
+
+
+class gated_process(SyncProcessTask):
+    config = ONCE
+    gate: str
+
+    def execute(self) -> None:
+        pass_gate(self.gate)
+
+
+class times_out(SyncTask):
+    config: TaskConfig = {**ONCE, "timeout": 1}
+    gate: str
+
+    def execute(self) -> None:
+        pass_gate(self.gate)
+
+
+@task(queue=QUEUE, max_attempts=1)
+async def async_function() -> None:
+    """Do nothing, well."""
+
+
+@task(queue=QUEUE, max_attempts=1)
+def sync_function() -> None:
+    """Do nothing, well."""

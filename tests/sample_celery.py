@@ -1,0 +1,100 @@
+"""Celery tasks for the tests of the instrumentation; the same names and deeds as sample_asynctasq."""
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import redis
+from celery import Celery
+from opentelemetry import trace
+
+URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
+QUEUE = "shop"
+PROBLEM = 'kaputt: "x"\n\tПривет 🚀 \ud800'
+
+app = Celery("sample", broker=f"{URL}/1", set_as_current=False)
+app.conf.update(
+    task_default_queue=QUEUE,
+    task_ignore_result=True,
+    task_acks_late="SAMPLE_LATE" in os.environ,
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+)
+
+
+def pass_gate(gate: str) -> None:
+    """Say that the task runs, and wait until the test lets it end."""
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        client.incr(f"{gate}:running")
+        while not client.exists(f"{gate}:open"):
+            time.sleep(0.005)
+
+
+@app.task(name="ok")
+def ok() -> None:
+    """Do nothing, well."""
+
+
+@app.task(name="fail")
+def fail() -> None:
+    raise LookupError(PROBLEM)
+
+
+@app.task(name="flaky", bind=True, max_retries=1)
+def flaky(self: Any) -> None:
+    if self.request.retries == 0:
+        raise self.retry(exc=LookupError("not yet"), countdown=0)
+
+
+@app.task(name="flaky_auto", autoretry_for=(LookupError,), max_retries=1, default_retry_delay=0)
+def flaky_auto(gate: str) -> None:
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        first = client.incr(gate) == 1
+    time.sleep(0.02)
+    if first:
+        raise LookupError("not yet")
+
+
+@app.task(name="parent")
+def parent() -> None:
+    ok.delay()
+
+
+@app.task(name="inner")
+def inner() -> None:
+    with trace.get_tracer("sample").start_as_current_span("call"):
+        pass
+
+
+@app.task(name="gated")
+def gated(gate: str) -> None:
+    pass_gate(gate)
+
+
+@app.task(name="calls_in_place")
+def calls_in_place() -> None:
+    ok.apply()
+    ok()
+
+
+@app.task(name="pid_of_child")
+def pid_of_child(gate: str) -> None:
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        client.rpush(gate, os.getpid(), *(os.readlink(link) for link in _sockets()))
+
+
+def _sockets() -> list[str]:
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return [link for link in links if os.path.islink(link)]
+
+
+@app.task(name="killed")
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="exits")
+def exits() -> None:
+    sys.exit(3)
