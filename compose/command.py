@@ -24,5 +24,8 @@ class WorkerSettings:
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """Return the command line of a module of this very Python."""
-    return sys.executable, "-m", module, *arguments
+    """Return the command line of a module of this very Python.
+
+    `-P`, since the user's own folder may hold a `tasks.py` or `queries/` that would come first.
+    """
+    return sys.executable, "-P", "-m", module, *arguments

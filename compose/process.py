@@ -16,12 +16,14 @@ from compose.command import Command
 from compose.errors import ServiceError, tail
 
 _POLL_SECONDS = 0.02
+_REAP_SECONDS = 1.0
 
 
 class Process:
     """A running service. Its output goes to `log`, its process group is its own.
 
     Ctrl-C in the terminal therefore reaches only taskscope, which stops the services in order.
+    It works in `cwd`: Celery imports from there before anything else.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Process:
         log: Path,
         environ: Mapping[str, str] = os.environ,
         *,
+        cwd: Path | None = None,
         piped: bool = False,
     ) -> None:
         self.name = name
@@ -39,6 +42,7 @@ class Process:
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command.argv,
+                cwd=cwd,
                 env={**environ, **command.environ},
                 stdin=pipe,
                 stdout=subprocess.PIPE if piped else output,
@@ -83,7 +87,7 @@ class Process:
 
     def died(self) -> ServiceError:
         """Return the error that says it ended by itself, with its last log lines."""
-        code = self.exit_code()
+        code = self._wait(_REAP_SECONDS)  # its pipes close a moment before it has ended
         how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else (
             f"ended with exit code {code}")  # fmt: skip
         last_lines = tail(self.log)
@@ -94,21 +98,25 @@ class Process:
 
     def stop(self, grace_seconds: float) -> bool:
         """Ask it to end, insist after the grace; return whether it went by itself."""
-        group = self._group()
+        descendants = self._descendants()
         self._signal(signal.SIGCONT)  # a stopped process could not obey
         self._signal(signal.SIGTERM)
-        try:
-            self._popen.wait(grace_seconds)
-            by_itself = True
-        except subprocess.TimeoutExpired:
+        by_itself = self._wait(grace_seconds) is not None
+        if not by_itself:
             self._popen.kill()
             self._popen.wait()
-            by_itself = False
-        for straggler in group:
+        for straggler in descendants:
             _kill(straggler)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # orphans, where it had ended before
         return by_itself
 
-    def _group(self) -> list[psutil.Process]:
+    def _wait(self, seconds: float) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self._popen.wait(seconds)
+        return None
+
+    def _descendants(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self.pid).children(recursive=True)
         except psutil.NoSuchProcess:

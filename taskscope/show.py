@@ -22,6 +22,7 @@ HEADLINE_METRICS = (
 )  # fmt: skip
 
 _SECOND, _MILLISECOND, _MEGABYTE, _LARGE = 1.0, 1e-3, 1e6, 1000
+_ARROWS = {"higher": "↑", "lower": "↓", "neither": " "}
 _LOWEST_SECONDS = BOUNDS_SECONDS[0]
 
 
@@ -36,13 +37,17 @@ def show(console: Console, summary: Summary) -> None:
 
 
 def _figures(comparison: Comparison) -> Table:
-    title = f"{comparison.title}: median [lowest .. highest] of the valid repetitions"
+    title = (
+        f"{comparison.title}: median of the valid repetitions ± half their range\n"
+        "↑ higher is better, ↓ lower is better; ratio is first to second"
+    )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for side, name in enumerate((comparison.first, comparison.second)):
-        table.add_column(f"{name}\n{_repetitions(comparison, side)} valid", justify="right")
+        table.add_column(
+            f"{name}\n{_repetitions(comparison, side)} valid", justify="right", overflow="fold"
+        )
     table.add_column("ratio", justify="right")
-    table.add_column("better", style="dim")
     lines = {line.metric: line for line in comparison.lines}
     for metric in HEADLINE_METRICS:
         if metric in lines:
@@ -55,18 +60,19 @@ def _repetitions(comparison: Comparison, side: int) -> int:
     return max((s.repetitions for s in sides if s), default=0)
 
 
-def _row(line: Line) -> tuple[str, str, str, str, str]:
+def _row(line: Line) -> tuple[str, str, str, str]:
     unit, write = _scale(line)
-    label = line.metric.replace("_", " ")
+    label = f"{_ARROWS[line.better]} {line.metric.replace('_', ' ')}"
+    if unit not in line.metric:
+        label += f", {unit}"
     # A ratio of two values in the lowest bucket would be a ratio of interpolations.
     known = line.ratio is not None and not (_in_lowest(line, 0) or _in_lowest(line, 1))
     ratio = f"{line.ratio:.3g}" if known else ""
-    better = "" if line.better == "neither" else line.better
     sides = [
         f"< {_LOWEST_SECONDS * 1e6:.0f} µs" if _in_lowest(line, i) else _side(side, write)
         for i, side in enumerate((line.first, line.second))
     ]
-    return f"{label}, {unit}", sides[0], sides[1], ratio, better
+    return label, sides[0], sides[1], ratio
 
 
 def _in_lowest(line: Line, side: int) -> bool:
@@ -90,9 +96,11 @@ def _scale(line: Line) -> tuple[str, Callable[[float], str]]:
 def _side(side: Side | None, write: Callable[[float], str]) -> str:
     if side is None:
         return "none"
-    if write(side.lowest) == write(side.highest):
+    if side.lowest == side.highest:
         return write(side.median)
-    return f"{write(side.median)} [{write(side.lowest)} .. {write(side.highest)}]"
+    half_range = (side.highest - side.lowest) / 2
+    spread = f"{half_range / side.median:.1%}" if side.median else write(half_range)
+    return f"{write(side.median)} ±{spread}"
 
 
 def _settings(comparison: Comparison) -> Table:

@@ -3,10 +3,21 @@
 from typing import Any
 
 import pandas as pd
+from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 _NS_PER_MS = 1e6
-_STAGES = ("schedule_lag", "broker_wait", "prefetch_wait", "execution", "ack")
+_LARGE_MS = 1000
+#: Stage and column title, in the order of a task's life.
+_COLUMNS = {
+    "end_to_end": "total",
+    "schedule_lag": "lag",
+    "broker_wait": "broker",
+    "prefetch_wait": "prefetch",
+    "execution": "run",
+    "ack": "ack",
+}
 
 
 def slowest_tasks(
@@ -38,17 +49,18 @@ def slowest_tasks(
 
 
 def waterfall_table(rows: list[dict[str, Any]]) -> Table:
-    """Draw the tasks as a table, stages from left to right in the order of a task's life."""
-    table = Table(title="Tasks by end-to-end time, in ms", title_justify="left")
-    for name in ("task id", "variant", "repetition", "outcome"):
-        table.add_column(name, overflow="fold")
-    for name in ("end_to_end", *_STAGES):
-        table.add_column(name.replace("_", " "), justify="right")
+    """Draw the tasks as a table, a column for each stage that any of them has."""
+    title = "Tasks by end-to-end time, in ms"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("task", no_wrap=True, min_width=36)
+    stages = [stage for stage in _COLUMNS if any(row[f"{stage}_ms"] for row in rows)]
+    for stage in stages:
+        table.add_column(_COLUMNS[stage], justify="right", no_wrap=True, min_width=6)
     for row in rows:
-        times = [row[f"{stage}_ms"] for stage in ("end_to_end", *_STAGES)]
-        table.add_row(
-            row["task_id"], row["variant"], str(row["repetition"]),
-            f"{row['outcome']} ({row['attempt']})",
-            *("" if t is None else f"{t:,.3f}" for t in times),
-        )  # fmt: skip
+        times = [row[f"{stage}_ms"] for stage in stages]
+        about = f"{row['variant']} {row['repetition']}, {row['outcome']}"
+        numbers = [
+            "" if t is None else f"{t:,.3g}" if t < _LARGE_MS else f"{t:,.0f}" for t in times
+        ]
+        table.add_row(f"{row['task_id']}\n[dim]{escape(about)}[/dim]", *numbers)
     return table

@@ -85,7 +85,7 @@ def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[s
         "tasks": scenario["workload"]["count"],
         "warm-up tasks": scenario["run"]["warmup"],
         "arrivals": scenario["load"]["arrivals"]["kind"],
-        "publishes in flight": scenario["load"]["in_flight"],
+        "publishes in flight, at most": scenario["load"]["in_flight"],
     }
     return {**common, **variant["settings"], "description": variant["description"].strip()}
 

@@ -24,10 +24,10 @@ _REFRESH_SECONDS = 0.5
 _LINE_EVERY_SECONDS = 5.0
 #: Column, recording rule, and how to write the value.
 _COLUMNS = (
-    ("tasks/s", "taskscope:completed_tasks:rate5s", "{:,.0f}"),
-    ("p99 end to end", "taskscope:end_to_end_seconds:p99_10s", "{:.3f} s"),
+    ("tasks/s over 5 s", "taskscope:completed_tasks:rate5s", "{:,.0f}"),
+    ("p99 over 10 s", "taskscope:end_to_end_seconds:p99_10s", "{:.3f} s"),
     ("queue depth", "taskscope:queue_depth:sum", "{:,.0f}"),
-    ("worker CPU", "taskscope:worker_cpu_cores:rate5s", "{:.2f} cores"),
+    ("worker CPU over 5 s", "taskscope:worker_cpu_cores:rate5s", "{:.2f} cores"),
 )
 
 
@@ -129,9 +129,9 @@ class Watch:
                 self._console.print(self._line(), highlight=False)
 
     def _refresh(self, prometheus: PrometheusConnect) -> None:
-        """Take the newest figures. A side that is not running keeps the last ones it had."""
+        """Take the newest figures. A side that is not measured now keeps the last ones it had."""
         planned = self._planned
-        if planned is None:
+        if planned is None or self._phase != "measuring":
             return
         cell = f'scenario="{planned.scenario.name}",variant="{planned.variant.name}"'
         figures = self._figures.setdefault(planned.variant.name, {})

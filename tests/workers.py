@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,7 +186,12 @@ ASYNCTASQ = ("worker", "--queues", "shop,q\"'\\й", "--concurrency", "10",
 
 @contextmanager
 def running_worker(
-    directory: Path, url: str, framework: str, *options: str, **environ: str
+    directory: Path,
+    url: str,
+    framework: str,
+    *options: str,
+    environ: Mapping[str, str] | None = None,
+    serves: bool = True,
 ) -> Iterator[Worker]:
     """Run `python -m instrumentation <framework> …` until the block ends."""
     for name in ("traces", "targets"):
@@ -196,13 +201,16 @@ def running_worker(
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env=_environment(directory, url) | environ,
+            env={**_environment(directory, url), **(environ or {})},
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    worker = Worker(process, directory)
     try:
-        yield Worker(process, directory)
+        if serves:
+            eventually(worker.answers, "the worker serves its metrics")
+        yield worker
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
