@@ -18,7 +18,7 @@ _LEAD_NS = 50_000_000  # so that the first task is not late because senders are 
 class Pacer:
     """Due instants of one phase, in Unix nanoseconds; 0 means "at once, without a schedule".
 
-    Iterating is safe from several threads: each instant goes to exactly one.
+    Several senders may iterate at once: each instant goes to exactly one of them.
     """
 
     def __init__(self, offsets_ns: NDArray[np.int64] | None, count: int) -> None:
