@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +33,14 @@ class Cell:
     """Started when made; `stop` ends generator, worker and exporters, in that order."""
 
     def __init__(
-        self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str]
+        self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str], work: Path
     ) -> None:
         self._spec = spec
         self._directory = directory
         self._targets = targets
         self._environ = environ
+        self._work = work
         self.roles: dict[str, list[int]] = {"worker": [], "generator": []}
-        self._exporters_file = targets / "exporters.json"
         self._processes: list[Process] = []
         module = framework(spec.framework)
         self.exporters = self._start_exporters()
@@ -55,9 +56,8 @@ class Cell:
         self.roles = {"worker": [self.worker.pid], "generator": [self.generator.pid]}
 
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
-        process = Process(
-            role, command, self._log(role), self._telemetry_environment(role), piped=piped
-        )
+        environ = self._telemetry_environment(role)
+        process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
         self._processes.append(process)
         return process
 
@@ -67,13 +67,14 @@ class Cell:
             port,
             framework=self._spec.framework,
             queue=self._spec.worker.queue,
-            roles=self._directory / "stack" / "roles.json",
+            roles=self._work / "roles.json",
             redis_url=self._spec.worker.redis_url,
         )
-        process = Process("exporters", command, self._log("exporters"), self._environ)
+        log = self._log("exporters")
+        process = Process("exporters", command, log, self._environ, cwd=self._work)
         self._processes.append(process)
         labels = {**self._spec.labels, "component": "exporters"}
-        services.announce(self._exporters_file, [port], labels)
+        services.announce(self._targets / f"exporters-{process.pid}.json", [port], labels)
         return process
 
     def _log(self, role: str) -> Path:
@@ -109,13 +110,13 @@ class Cell:
 
     def stop(self) -> list[str]:
         """Stop everything; return the names of those that had to be killed."""
-        self.generator.stdin.close()
+        with suppress(OSError):  # it may have ended with half a line unread
+            self.generator.stdin.close()
         graces = [(self.generator, _GRACE_SECONDS), (self.worker, _WORKER_GRACE_SECONDS),
                   (self.exporters, _GRACE_SECONDS)]  # fmt: skip
         killed = [process.name for process, grace in graces if not process.stop(grace)]
-        # A worker that was killed could not withdraw its target itself.
-        for file in self._targets.glob("*.json"):
-            if file.name != "prometheus.json":
+        for process in self._processes:  # one that was killed could not withdraw its target itself
+            for file in self._targets.glob(f"*-{process.pid}.json"):
                 file.unlink(missing_ok=True)
         return killed
 

@@ -25,6 +25,8 @@ from compose.process import Process, free_port
 
 _READY_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
+_NOT_INHERITED = ("ASYNCTASQ_", "CELERY_", "FORKED_BY_MULTIPROCESSING", "OTEL_", "TASKQUEUE_",
+                  "TASKSCOPE_")  # fmt: skip
 
 
 class NativeStack:
@@ -39,14 +41,15 @@ class NativeStack:
         prometheus_url: str | None = None,
     ) -> None:
         self._directory = directory
+        self._work = directory / "stack"
         self._session = session
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
-        self.targets = directory / "stack" / "targets"
+        self.targets = self._work / "targets"
         if prometheus_url:
             self.targets = directory.parent / "targets"
-        self._environ = {**os.environ, guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
+        self._environ = {**_inherited(), guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
         self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
         self._services: list[Process] = []
         self._exits = ExitStack()
@@ -85,19 +88,18 @@ class NativeStack:
 
     def _start_redis(self) -> None:
         port = free_port()
-        data = self._directory / "stack" / "redis"
+        data = self._work / "redis"
         data.mkdir()
         self.redis_url = f"redis://127.0.0.1:{port}"
         process = self._launch("redis-server", services.redis_server(port, data))
-        process.wait_ready(lambda: _answers_redis(self.redis_url), _READY_SECONDS)
+        process.wait_ready(lambda: broker.is_own(self.redis_url, data), _READY_SECONDS)
         self._roles["broker"].append(process.pid)
         self._services.append(process)
 
     def _start_prometheus(self) -> None:
-        stack = self._directory / "stack"
-        shutil.copy(prometheus.CONFIG, stack)
-        shutil.copytree(prometheus.RULES, stack / prometheus.RULES.name)
-        config = stack / prometheus.CONFIG.name
+        shutil.copy(prometheus.CONFIG, self._work)
+        shutil.copytree(prometheus.RULES, self._work / prometheus.RULES.name)
+        config = self._work / prometheus.CONFIG.name
         process, self.prometheus_url = self._exits.enter_context(
             running_prometheus(
                 config, self._directory / "prometheus", self._log("prometheus"), self._environ
@@ -108,7 +110,7 @@ class NativeStack:
 
     def _launch(self, name: str, command: Command) -> Process:
         _require(command.argv[0])
-        process = Process(name, command, self._log(name), self._environ)
+        process = Process(name, command, self._log(name), self._environ, cwd=self._work)
         self._exits.callback(process.stop, _GRACE_SECONDS)
         return process
 
@@ -121,9 +123,14 @@ class NativeStack:
             if process.exit_code() is not None:
                 raise process.died()
 
+    def check_broker(self) -> None:
+        """Raise ServiceError if Redis, whosever it is, does not answer."""
+        self.check()
+        broker.check(self.redis_url)
+
     def start_cell(self, spec: CellSpec) -> Cell:
         """Start a cell's processes; they are not ready yet."""
-        self._cell = Cell(spec, self._directory, self.targets, self._environ)
+        self._cell = Cell(spec, self._directory, self.targets, self._environ, self._work)
         self._write_roles()
         return self._cell
 
@@ -134,7 +141,7 @@ class NativeStack:
 
     def _write_roles(self) -> None:
         roles = {**self._roles, **(self._cell.roles if self._cell else {})}
-        path = self._directory / "stack" / "roles.json"
+        path = self._work / "roles.json"
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(roles))
         temporary.replace(path)
@@ -151,7 +158,7 @@ def running_prometheus(
     _require(command.argv[0])
     process = Process("prometheus", command, log, environ)
     try:
-        process.wait_ready(lambda: _answers_http(f"{url}/-/ready"), _READY_SECONDS)
+        process.wait_ready(lambda: _is_own_prometheus(url, tsdb), _READY_SECONDS)
         yield process, url
     finally:
         process.stop(_GRACE_SECONDS)
@@ -192,18 +199,21 @@ def _require(program: str) -> None:
         )
 
 
-def _answers_redis(url: str) -> bool:
-    try:
-        broker.check(url)
-    except ServiceError as error:
-        if "cannot be reached" in error.cause or "LOADING" in error.cause:
+def _is_own_prometheus(url: str, tsdb: Path) -> bool:
+    """Whether it is ready; another one may have taken the port after it had been found free."""
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy leads to loopback
+        try:
+            ready = session.get(f"{url}/-/ready", timeout=1).ok
+            flags = session.get(f"{url}/api/v1/status/flags", timeout=1).json()
+        except requests.RequestException:
             return False
-        raise
-    return True
+    return ready and flags["data"]["storage.tsdb.path"] == str(tsdb)
 
 
-def _answers_http(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=1).ok
-    except requests.RequestException:
-        return False
+def _inherited() -> dict[str, str]:
+    """Return the environment without what would change the measurement behind the user's back.
+
+    A variant's settings are all that a framework is set by, and the spans must come to the run.
+    """
+    return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}

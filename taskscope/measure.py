@@ -13,11 +13,11 @@ from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack
 from extract.manifest import CellRecord, Problem
+from taskscope import prometheus_api
 from taskscope.observer import Observer
 from taskscope.plan import PlannedCell
 
 _COMPONENTS = 3  # worker, generator, exporters
-_POLL_SECONDS = 0.05
 
 type Report = Callable[[str], None]
 
@@ -38,7 +38,8 @@ def measure(
         broker.purge(stack.redis_url, framework(planned.variant.framework), spec.worker.queue)
         _run(stack, spec, planned, marks, report)
     except ServiceError as error:
-        stack.check()
+        stack.check_broker()
+        prometheus_api.check(stack.prometheus_url)
         problems.append(Problem("cell ran to its end", error.cause, error.remedy))
     report("stopping")
     if killed := stack.stop_cell():
@@ -90,12 +91,12 @@ def _run(
     warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
     if warmup:
         report("warming up")
-        _send(cell, _phase(planned, warmup, warm=True), check)
+        _send(cell, _phase(planned, warmup, warm=True), observer)
         observer.wait_drained(warmup)
     observer.settle()
     marks.start = time.time()
     report("measuring")
-    _send(cell, _phase(planned, count, warm=False), check)
+    _send(cell, _phase(planned, count, warm=False), observer)
     observer.wait_drained(warmup + count)
     report("settling")
     observer.settle()
@@ -114,8 +115,6 @@ def _phase(planned: PlannedCell, count: int, *, warm: bool) -> dict[str, object]
     }
 
 
-def _send(cell: Cell, phase: dict[str, object], check: Callable[[], None]) -> None:
+def _send(cell: Cell, phase: dict[str, object], observer: Observer) -> None:
     answer = cell.send(phase)
-    while answer.poll() is None:
-        check()
-        time.sleep(_POLL_SECONDS)
+    observer.wait_sent(lambda: answer.poll() is not None)
