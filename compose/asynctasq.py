@@ -3,8 +3,9 @@
 from compose.command import Command, WorkerSettings, python
 
 TASKS = "tasks.asynctasq"
+VARIABLES = "ASYNCTASQ_"
 #: A variant's setting, and the variable that AsyncTasQ reads it from.
-_VARIABLES = {
+_SETTINGS = {
     "redis_max_connections": "ASYNCTASQ_REDIS_MAX_CONNECTIONS",
     "redis_warmup_connections": "ASYNCTASQ_REDIS_WARMUP_CONNECTIONS",
     "redis_delayed_task_interval": "ASYNCTASQ_REDIS_DELAYED_TASK_INTERVAL",
@@ -18,7 +19,7 @@ _VARIABLES = {
 
 def known_settings() -> frozenset[str]:
     """Return every setting that a variant may have."""
-    return frozenset(_VARIABLES)
+    return frozenset(_SETTINGS)
 
 
 def worker(what: WorkerSettings) -> Command:
@@ -29,7 +30,7 @@ def worker(what: WorkerSettings) -> Command:
 
 def client_environment(what: WorkerSettings) -> dict[str, str]:
     """Return what worker and generator must agree on."""
-    settings = {_VARIABLES[name]: str(value) for name, value in what.settings.items()}
+    settings = {_SETTINGS[name]: str(value) for name, value in what.settings.items()}
     return {"ASYNCTASQ_REDIS_URL": what.redis_url, "ASYNCTASQ_REDIS_DB": "0", **settings}
 
 

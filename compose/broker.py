@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from compose.errors import ServiceError
 from compose.frameworks import Framework
@@ -89,12 +90,12 @@ def _explained(url: str, error: Exception) -> ServiceError:
             f"Redis at {redacted(url)} refused the credentials: {error}",
             "Give them in --redis-url: redis://user:password@host:port.",
         )
-    if isinstance(error, (redis.NoPermissionError, redis.ReadOnlyError)):
+    if isinstance(error, NoPermissionError | redis.ReadOnlyError):
         return ServiceError(
             f"Redis at {redacted(url)} does not permit what a run needs: {error}",
             "Use a Redis that may be written, and a user that may use every command.",
         )
-    if isinstance(error, (redis.ResponseError, KeyError)) or "rotocol" in str(error):
+    if isinstance(error, redis.ResponseError | KeyError) or "rotocol" in str(error):
         return ServiceError(
             f"What answers at {redacted(url)} is no Redis: {error}",
             "Correct --redis-url, or leave it out to use a Redis of the run's own.",
@@ -180,5 +181,9 @@ def _reaching(url: str, database: int) -> Iterator[redis.Redis]:
 
 def _connect(url: str, database: int) -> redis.Redis:
     return redis.Redis.from_url(
-        url, db=database, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+        url,
+        db=database,
+        protocol=2,  # which a Redis that is too old understands as well
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
     )

@@ -7,6 +7,7 @@ from celery.app.defaults import NAMESPACES, flatten
 from compose.command import Command, WorkerSettings, python
 
 TASKS = "tasks.celery"
+VARIABLES = "CELERY"
 #: Settings that are options of `celery worker` rather than of the app.
 _FLAGS = ("without_gossip", "without_mingle", "without_heartbeat")
 _OPTIONS = ("pool", "max_tasks_per_child")

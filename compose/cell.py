@@ -38,11 +38,12 @@ class Cell:
         self._spec = spec
         self._directory = directory
         self._targets = targets
-        self._environ = environ
+        module = framework(spec.framework)
+        # A framework is set by its variant, and not behind the user's back by variables around.
+        self._environ = {k: v for k, v in environ.items() if not k.startswith(module.VARIABLES)}
         self._work = work
         self.roles: dict[str, list[int]] = {"worker": [], "generator": []}
         self._processes: list[Process] = []
-        module = framework(spec.framework)
         self.exporters = self._start_exporters()
         self.worker = self._start("worker", module.worker(spec.worker))
         plan: dict[str, object] = {

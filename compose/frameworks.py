@@ -10,6 +10,8 @@ class Framework(Protocol):
     """What each framework's module in this folder offers."""
 
     TASKS: str
+    #: What the names of its environment variables begin with.
+    VARIABLES: str
 
     def known_settings(self) -> frozenset[str]:
         """Return every setting that a variant may have."""

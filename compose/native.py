@@ -25,8 +25,7 @@ from compose.process import Process, free_port
 
 _READY_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
-_NOT_INHERITED = ("ASYNCTASQ_", "CELERY_", "FORKED_BY_MULTIPROCESSING", "OTEL_", "TASKQUEUE_",
-                  "TASKSCOPE_")  # fmt: skip
+_NOT_INHERITED = ("OTEL_EXPORTER_PROMETHEUS_", "OTEL_TRACES_EXPORTER", "TASKQUEUE_", "TASKSCOPE_")
 
 
 class NativeStack:
@@ -109,7 +108,7 @@ class NativeStack:
         self._services.append(process)
 
     def _launch(self, name: str, command: Command) -> Process:
-        _require(command.argv[0])
+        require(command.argv[0])
         process = Process(name, command, self._log(name), self._environ, cwd=self._work)
         self._exits.callback(process.stop, _GRACE_SECONDS)
         return process
@@ -155,7 +154,7 @@ def running_prometheus(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = services.prometheus(port, config, tsdb)
-    _require(command.argv[0])
+    require(command.argv[0])
     process = Process("prometheus", command, log, environ)
     try:
         process.wait_ready(lambda: _is_own_prometheus(url, tsdb), _READY_SECONDS)
@@ -191,7 +190,8 @@ def _release(watcher: subprocess.Popen[bytes]) -> None:
     watcher.wait()
 
 
-def _require(program: str) -> None:
+def require(program: str) -> None:
+    """ServiceError if the program is not installed."""
     if shutil.which(program) is None:
         raise ServiceError(
             f"{program} is not installed, or not on PATH.",
@@ -212,8 +212,5 @@ def _is_own_prometheus(url: str, tsdb: Path) -> bool:
 
 
 def _inherited() -> dict[str, str]:
-    """Return the environment without what would change the measurement behind the user's back.
-
-    A variant's settings are all that a framework is set by, and the spans must come to the run.
-    """
+    """Return the environment without what would lead metrics and spans away from the run."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}

@@ -26,7 +26,7 @@ class Process:
     It works in `cwd`: Celery imports from there before anything else.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what starting a process takes
         self,
         name: str,
         command: Command,

@@ -14,6 +14,7 @@ def redis_server(port: int, directory: Path) -> Command:
     return Command((
         "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory),
         "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
+        "--set-proc-title", "no",  # it would write over the environment, and the guardian's mark
     ))  # fmt: skip
 
 

@@ -53,7 +53,7 @@ find_uv() {  # prints a uv that runs: the user's own, or one installed under .to
       python=/usr/bin/python3
     fi
     say "installing uv under .tools"
-    "$python" -m venv .tools && .tools/bin/pip install -q uv
+    "$python" -m venv .tools && .tools/bin/pip install -q --disable-pip-version-check uv
   fi
   echo .tools/bin/uv
 }

@@ -50,7 +50,8 @@ def compare(
     }
     results = data.results
     chosen = results[(results["scenario"] == scenario) & (results["source"] == "promql")]
-    keep = [key in valid for key in zip(chosen["variant"], chosen["repetition"], strict=True)]
+    keys = zip(chosen["variant"], chosen["repetition"], strict=True)
+    keep = pd.Series([key in valid for key in keys], index=chosen.index, dtype=bool)
     groups = chosen[keep].groupby(["variant", "metric"])["value"]
     sides = {key: _side(values) for key, values in groups}
     for query in queries.catalogue().values():

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 FILE_NAME = "manifest.json"
+FORMAT = 1
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
     scenarios: tuple[dict[str, Any], ...]
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
-    format: int = 1
+    format: int = FORMAT
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""

@@ -35,15 +35,20 @@ def read_traces(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     publishes: list[Row] = []
     for path in sorted(directory.glob("*.jsonl")):
         for resource, span in read_spans(path):
+            facts = plain(span.attributes)
+            if "taskqueue.task" not in facts:
+                continue  # a span of the task's own, which may well send to other queues
             if span.kind == CONSUMER:
-                attempts.append(_attempt(resource, span))
+                attempts.append(_attempt(resource, span, facts))
             elif span.kind == PRODUCER:
-                publishes.append(_publish(resource, span))
+                publishes.append(_publish(resource, span, facts))
     return _frame(attempts, TASK_COLUMNS), _frame(publishes, _SENT_COLUMNS)
 
 
 def _frame(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=pd.Index(columns)).astype(columns)
+    # By way of objects: with a missing instant among them, pandas would make the others floats,
+    # which hold Unix nanoseconds only to the next 256.
+    return pd.DataFrame(rows, columns=pd.Index(columns), dtype=object).astype(columns)
 
 
 def _labels(resource: Plain) -> Row:
@@ -55,8 +60,7 @@ def _labels(resource: Plain) -> Row:
     }
 
 
-def _attempt(resource: Plain, span: Span) -> Row:
-    facts = plain(span.attributes)
+def _attempt(resource: Plain, span: Span, facts: Plain) -> Row:
     return {
         **_labels(resource),
         "task_id": facts["messaging.message.id"],
@@ -76,8 +80,7 @@ def _attempt(resource: Plain, span: Span) -> Row:
     }
 
 
-def _publish(resource: Plain, span: Span) -> Row:
-    facts = plain(span.attributes)
+def _publish(resource: Plain, span: Span, facts: Plain) -> Row:
     return {
         **_labels(resource),
         "task_id": facts["messaging.message.id"],

@@ -44,8 +44,10 @@ from instrumentation.propagation import (
     SENT,
     TRACEPARENT,
     instant,
+    pack,
     scheduled_instant,
     sender_ids,
+    unpack,
 )
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
@@ -56,6 +58,7 @@ if TYPE_CHECKING:  # a pool child imports this module too, and has no use for th
 
 _METADATA_KEY = "taskqueue"
 #: What the messages serialized in this context carry, and what the one read in it carried.
+_outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
 _carrier: ContextVar[dict[str, object] | None] = ContextVar("taskqueue_carrier", default=None)
 _received: ContextVar[int] = ContextVar("taskqueue_received", default=0)
 _attempt: ContextVar[Attempt | None] = ContextVar("taskqueue_attempt", default=None)
@@ -87,19 +90,20 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
     async def dispatch(
         self: Dispatcher, task: BaseTask, queue: str | None = None, delay: int | None = None
     ) -> str:
-        ids, parent = sender_ids(telemetry.sample_ratio)
-        scheduled, sent, error = scheduled_instant(), time_ns(), None
-        token = _carrier.set({TRACEPARENT: ids.traceparent(), SCHEDULED: scheduled, SENT: sent})
+        traceparent, parent = sender_ids(telemetry.sample_ratio)
+        scheduled, error = scheduled_instant(), None
+        sent = time_ns()
+        token = _outgoing.set(pack(traceparent, scheduled, sent))
         try:
             return await send(self, task, queue, delay)
         except BaseException as failure:  # a dispatch that is cancelled sent nothing either
             error = describe(failure)
             raise
         finally:
-            _carrier.reset(token)
+            _outgoing.reset(token)
             telemetry.recorder.append((
                 SENT_KIND, _name(task), queue or task.config.get("queue") or "default",
-                task._task_id or "", ids.traceparent(), parent, scheduled, sent, time_ns(), error,
+                task._task_id or "", traceparent, parent, scheduled, sent, time_ns(), error,
             ))  # fmt: skip
 
     return dispatch
@@ -111,9 +115,9 @@ def _name(task: BaseTask) -> str:
 
 def _serializing(serialize: Callable[..., bytes]) -> Callable[..., bytes]:
     def with_carrier(self: MsgspecSerializer, obj: dict[str, Any]) -> bytes:
-        carrier = _carrier.get()
-        if carrier is not None and "metadata" in obj:
-            obj["metadata"][_METADATA_KEY] = carrier
+        packed = _outgoing.get()
+        if packed and "metadata" in obj:
+            obj["metadata"][_METADATA_KEY] = packed
         return serialize(self, obj)
 
     return with_carrier
@@ -123,8 +127,7 @@ def _deserializing(deserialize: Callable[..., Any]) -> Callable[..., Any]:
     async def with_carrier(self: MsgspecSerializer, data: bytes) -> dict[str, Any]:
         message: dict[str, Any] = await deserialize(self, data)
         with suppress(AttributeError, KeyError, TypeError):  # whose message that is, who knows
-            carrier = message["metadata"].get(_METADATA_KEY)
-            _carrier.set(carrier if type(carrier) is dict else None)
+            _carrier.set(unpack(message["metadata"].get(_METADATA_KEY)))
         return message
 
     return with_carrier
@@ -206,7 +209,15 @@ def _deciding(should_retry: Callable[..., bool]) -> Callable[..., bool]:
         if attempt is not None:
             attempt.outcome = RETRY if retry else FAILURE
             if retry:  # it is serialized next, in this context
-                _carrier.set(attempt.next_carrier())
+                carrier = attempt.next_carrier()
+                _carrier.set(carrier)
+                _outgoing.set(
+                    pack(
+                        str(carrier[TRACEPARENT]),
+                        instant(carrier, SCHEDULED),
+                        instant(carrier, SENT),
+                    )
+                )
         return retry
 
     return decide

@@ -76,7 +76,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         send = make(self)
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
-            ids, parent = sender_ids(telemetry.sample_ratio)
+            traceparent, parent = sender_ids(telemetry.sample_ratio)
             queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
             task_id = str(message.properties.get("correlation_id", ""))
             scheduled, sent, error = scheduled_instant(), time_ns(), None
@@ -84,7 +84,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             # the attempt before it along.
             headers = dict(options.get("headers") or ())
             headers.pop(RECEIVED, None)
-            headers[TRACEPARENT] = ids.traceparent()
+            headers[TRACEPARENT] = traceparent
             headers[SCHEDULED] = scheduled or _first_sent(task_id)
             headers[SENT] = sent
             try:
@@ -94,7 +94,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
                 raise
             finally:
                 telemetry.recorder.append((
-                    SENT_KIND, name, queue, task_id, headers[TRACEPARENT], parent,
+                    SENT_KIND, name, queue, task_id, traceparent, parent,
                     scheduled, sent, time_ns(), error,
                 ))  # fmt: skip
 

@@ -1,9 +1,8 @@
 """Turns records into Prometheus series and spans, at each scrape, or now and then without any."""
 
-import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from time import monotonic_ns
 from typing import Any, cast
@@ -11,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
@@ -24,14 +24,12 @@ from instrumentation.records import (
     Record,
 )
 
-_log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
 _ACK_FIELD = 13
 _MOST_UNACKNOWLEDGED = 100_000
 
-type SpanSink = Callable[[Sequence[Record]], int]
 type Labels = tuple[str, ...]
 
 
@@ -45,7 +43,7 @@ class Collector:
         self, recorder: Recorder, write_spans: SpanSink, clock: Callable[[], int] = monotonic_ns
     ) -> None:
         self._recorder = recorder
-        self._write_spans = write_spans
+        self._backlog = Backlog(write_spans)
         self._clock = clock
         self._lock = threading.Lock()
         self._unacknowledged: dict[tuple[str, int], Record] = {}
@@ -83,15 +81,8 @@ class Collector:
             finished = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
             lost = sum(cast("int", record[1]) for record in by_kind[DROPPED])
             self._counters["records_dropped"][()] += lost
-            self._counters["spans_dropped"][()] += self._written(by_kind[SENT] + finished)
-
-    def _written(self, records: list[Record]) -> int:
-        """Write spans; return how many were dropped, which is all of them when writing breaks."""
-        try:
-            return self._write_spans(records)
-        except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
-            _log.exception("%d spans were dropped: they could not be written", len(records))
-            return len(records)
+            dropped = self._backlog.add(by_kind[SENT] + finished, final=final)
+            self._counters["spans_dropped"][()] += dropped
 
     def _account_started(self, records: list[Record]) -> None:
         """Count starts, and note the first after a second without any task.
@@ -146,13 +137,14 @@ class Collector:
             if key in self._unacknowledged:  # delivered again, so never acknowledged
                 finished.append(_without_ack(self._unacknowledged[key]))
             self._unacknowledged[key] = record
+        matched = []
         for _, task_id, attempt, instant in cast("list[tuple[int, str, int, int]]", acked):
-            if (task_id, attempt) not in self._unacknowledged:
-                continue
-            record = self._unacknowledged.pop((task_id, attempt))
-            labels = (cast("str", record[1]), cast("str", record[2]))
-            self._observe("ack", labels, _instants((record[12],)), _instants((instant,)))
-            finished.append((*record[:_ACK_FIELD], instant, *record[_ACK_FIELD + 1 :]))
+            record = self._unacknowledged.pop((task_id, attempt), ())
+            if record:
+                matched.append((*record[:_ACK_FIELD], instant, *record[_ACK_FIELD + 1 :]))
+        for labels, columns in _grouped(matched, (1, 2)):
+            self._observe("ack", labels, _instants(columns[12]), _instants(columns[_ACK_FIELD]))
+        finished += matched
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
             finished += map(_without_ack, self._unacknowledged.values())
             self._unacknowledged.clear()

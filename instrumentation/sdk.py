@@ -1,6 +1,7 @@
 """The OpenTelemetry SDK for live spans, where the application has configured none itself."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from opentelemetry import trace
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.trace import StatusCode
 
 from instrumentation.sinks import FileSink
-from instrumentation.spans import Value, compact
+from instrumentation.spans import Value, compact, readable
 
 _STATUS_CODES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
 
@@ -63,7 +64,7 @@ def _span(span: ReadableSpan) -> dict[str, object]:
         "traceId": f"{context.trace_id:032x}" if context else "",
         "spanId": f"{context.span_id:016x}" if context else "",
         "parentSpanId": f"{span.parent.span_id:016x}" if span.parent else "",
-        "name": span.name,
+        "name": readable(span.name),
         "kind": span.kind.value + 1,  # OTLP counts from 1, the API from 0
         "startTimeUnixNano": str(span.start_time),
         "endTimeUnixNano": str(span.end_time),
@@ -71,21 +72,30 @@ def _span(span: ReadableSpan) -> dict[str, object]:
         "events": [
             {
                 "timeUnixNano": str(event.timestamp),
-                "name": event.name,
+                "name": readable(event.name),
                 "attributes": _attributes(event.attributes or {}),
             }
             for event in span.events
         ],
         "status": {
             "code": _STATUS_CODES[span.status.status_code],
-            "message": span.status.description or "",
+            "message": readable(span.status.description or ""),
         },
     }
 
 
 def _attributes(attributes: Mapping[str, object]) -> list[dict[str, object]]:
-    return [
-        {"key": key, "value": {"intValue": str(value)} if type(value) is int
-         else {"stringValue": str(value)}}
-        for key, value in attributes.items()
-    ]  # fmt: skip
+    return [{"key": readable(key), "value": _value(value)} for key, value in attributes.items()]
+
+
+def _value(value: object) -> dict[str, object]:
+    """Write a value by its type; what OTLP would have as a list becomes text."""
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value if isfinite(value) else str(value)}
+        case _:
+            return {"stringValue": readable(str(value))}

@@ -23,11 +23,14 @@ _SPANS_PER_LINE = 256
 type Value = str | int
 
 
+def readable(text: str) -> str:
+    """Put question marks for lone surrogates, which no reader of OTLP accepts."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def quote(text: str) -> str:
-    """Write a JSON string, with question marks for lone surrogates, which no reader accepts."""
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return encode_basestring_ascii(text)
+    """Write a JSON string."""
+    return encode_basestring_ascii(readable(text))
 
 
 def attribute(key: str, value: Value) -> str:

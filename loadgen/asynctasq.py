@@ -7,7 +7,7 @@ from typing import Any
 import uvloop
 from asynctasq import cleanup
 
-from instrumentation.propagation import scheduled_at
+from instrumentation.propagation import set_scheduled
 from loadgen.dispatch import Tally
 from loadgen.load import load
 from loadgen.pacer import Pacer, seconds_until
@@ -35,12 +35,14 @@ class Sender:
                 senders.create_task(self._send_all(pacer, arguments, tally))
 
     async def _send_all(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
+        task, queue = self._task, self._queue
         for due in pacer:
-            if wait := seconds_until(due):
-                await asyncio.sleep(wait)
+            if due:
+                set_scheduled(due)
+                while wait := seconds_until(due):  # uvloop may wake up to a millisecond early
+                    await asyncio.sleep(wait)
             try:
-                with scheduled_at(due):
-                    await self._task(**arguments).on_queue(self._queue).dispatch()
+                await task(**arguments).on_queue(queue).dispatch()
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from instrumentation.propagation import scheduled_at
+from instrumentation.propagation import set_scheduled
 from loadgen.dispatch import Tally
 from loadgen.load import load
 from loadgen.pacer import Pacer, seconds_until
@@ -25,12 +25,14 @@ class Sender:
     def dispatch(self, pacer: Pacer, arguments: Mapping[str, Any]) -> Sent:
         """See `loadgen.dispatch.Dispatcher`."""
         tally = Tally()
+        set_scheduled(0)  # an earlier phase may have had a schedule
         for due in pacer:
-            if wait := seconds_until(due):
-                time.sleep(wait)
+            if due:
+                set_scheduled(due)
+                while wait := seconds_until(due):
+                    time.sleep(wait)
             try:
-                with scheduled_at(due):
-                    self._task.apply_async(kwargs=dict(arguments), queue=self._queue)
+                self._task.apply_async(kwargs=dict(arguments), queue=self._queue)
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:

@@ -240,15 +240,17 @@ def main() -> None:
     """Run the command line; turn errors that a user can cause into two lines and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = app(standalone_mode=False) or 0  # Typer returns the code of an Exit
     except (TaskscopeError, ServiceError) as error:
-        sys.exit(_explain(error))
-    except _Terminated:
-        sys.exit(128 + signal.SIGTERM)
+        code = _explain(error)
+    except typer.TyperException as error:  # wrong usage
+        error.show()  # type: ignore[attr-defined]
+        code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_INTERRUPTED)
+        code = _INTERRUPTED
+    if code == _INTERRUPTED and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        code = 128 + signal.SIGTERM
+    sys.exit(code)
 
 
 def _explain(error: TaskscopeError | ServiceError) -> int:

@@ -3,47 +3,75 @@
 import tempfile
 from pathlib import Path
 
-from prometheus_api_client import PrometheusConnect
+import msgspec
 
 from compose.native import replayed_prometheus
 from extract import dataset
 from extract.dataset import Dataset
 from extract.manifest import Manifest
-from taskscope.errors import UsageError
+from taskscope import prometheus_api
+from taskscope.errors import TaskscopeError, UsageError
 
 
 def derive(directory: Path, manifest: Manifest, prometheus_url: str | None) -> Dataset:
-    """Derive the dataset again from what the run stored, and write it into `dataset/`."""
+    """Derive the dataset again from what the run stored, and write it into `dataset/`.
+
+    UsageError if a part of the run is missing or damaged, ServiceError without a Prometheus.
+    """
+    if not (directory / "traces").is_dir():
+        raise _incomplete(directory, "traces", "spans")
     if manifest.prometheus == "native":
         derived = _from_stored(directory, manifest)
     elif prometheus_url:
-        derived = dataset.derive(directory, manifest, PrometheusConnect(url=prometheus_url))
+        prometheus_api.check(prometheus_url)
+        derived = _from(directory, manifest, prometheus_url)
     else:
         raise UsageError(
             f"This run was recorded by the Prometheus at {manifest.prometheus}.",
             "Give its address with --prometheus-url.",
         )
-    derived.write(directory / "dataset")
+    try:
+        derived.write(directory / "dataset")
+    except OSError as error:
+        raise TaskscopeError(
+            f"{directory / 'dataset'} cannot be written: {error.strerror or error}.",
+            "Make room, or copy the run to where you may write.",
+        ) from None
     return derived
+
+
+def _from(directory: Path, manifest: Manifest, url: str) -> Dataset:
+    try:
+        with prometheus_api.explained(url):
+            return dataset.derive(directory, manifest, prometheus_api.connect(url))
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"A trace file is damaged: {error}.",
+            "Restore it from a copy. Or take the line out: the audit will count what is missing.",
+        ) from None
 
 
 def _from_stored(directory: Path, manifest: Manifest) -> Dataset:
     tsdb = directory / "prometheus"
     if not tsdb.is_dir():
-        raise UsageError(
-            f"{directory} has no prometheus/ folder: the series it was measured by are missing.",
-            "Copy the whole run directory: manifest.json, prometheus/ and traces/ belong together.",
-        )
+        raise _incomplete(directory, "prometheus", "series")
     with (
         tempfile.TemporaryDirectory(prefix="taskscope-") as scratch,
         replayed_prometheus(tsdb, Path(scratch)) as url,
     ):
-        return dataset.derive(directory, manifest, PrometheusConnect(url=url))
+        return _from(directory, manifest, url)
+
+
+def _incomplete(directory: Path, folder: str, what: str) -> UsageError:
+    return UsageError(
+        f"{directory} has no {folder}/ folder: the {what} it was measured by are missing.",
+        "Copy the whole run directory: manifest.json, prometheus/ and traces/ belong together.",
+    )
 
 
 def load(directory: Path, manifest: Manifest, prometheus_url: str | None = None) -> Dataset:
-    """Return the dataset if it was derived before, else derive it."""
+    """Return the dataset if it was derived before and is whole, else derive it."""
     try:
         return dataset.read(directory / "dataset")
-    except FileNotFoundError:
+    except (OSError, ValueError):  # pyarrow calls a damaged file either
         return derive(directory, manifest, prometheus_url)

@@ -1,6 +1,7 @@
 """The run directory: named, made, never overwritten."""
 
 from datetime import UTC, datetime
+from errno import ENOTDIR
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ def create(out: Path | None, name: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     directory = out or DEFAULT_PARENT / f"{stamp}-{name}"
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        _make_parents(directory)
         directory.mkdir()
         probe = directory / ".writable"
         probe.write_bytes(b"1")
@@ -35,10 +36,17 @@ def create(out: Path | None, name: str) -> Path:
     return directory.resolve()
 
 
+def _make_parents(directory: Path) -> None:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # not to be taken for the run's own directory
+        raise NotADirectoryError(ENOTDIR, "a folder above it is a file") from error
+
+
 def open_run(directory: Path) -> Manifest:
     """Read the manifest of an existing run. UsageError if the directory is no run."""
     try:
-        return manifest.read(directory)
+        found = manifest.read(directory)
     except FileNotFoundError:
         what = "has no manifest.json" if directory.is_dir() else "does not exist"
         raise UsageError(
@@ -53,3 +61,14 @@ def open_run(directory: Path) -> Manifest:
             f"{directory / manifest.FILE_NAME} is damaged: {error}.",
             "Restore it from a copy: without its marks the run cannot be evaluated.",
         ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{directory / manifest.FILE_NAME} cannot be read: {error.strerror or error}.",
+            "Check that it is a file, and that you may read it.",
+        ) from None
+    if found.format != manifest.FORMAT:
+        raise UsageError(
+            f"{directory} has format {found.format}; this taskscope reads {manifest.FORMAT}.",
+            "Use the version of taskscope that made it: see versions in its manifest.json.",
+        )
+    return found

@@ -2,7 +2,8 @@
 
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Literal
 import msgspec
 
 from compose import broker
+from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.native import NativeStack
+from compose.native import NativeStack, require
 from extract.manifest import Manifest
 from tasks import workloads
-from taskscope.errors import UsageError
+from taskscope import prometheus_api
+from taskscope.errors import TaskscopeError, UsageError
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
@@ -37,8 +40,14 @@ class RunOptions:
 
 
 def check_scenarios(scenarios: Sequence[Scenario]) -> None:
-    """UsageError for a task or a variant's setting that does not exist."""
+    """UsageError for a task or a variant's setting that does not exist, or a name given twice."""
+    names = [scenario.name for scenario in scenarios]
     for scenario in scenarios:
+        if names.count(scenario.name) > 1:
+            raise UsageError(
+                f"Two of the scenarios are called {scenario.name}: their results would be mixed.",
+                "Ask for each once, or give one of the files another name.",
+            )
         if not callable(getattr(workloads, scenario.workload.task, None)):
             raise UsageError(
                 f"scenario {scenario.name}: workload.task {scenario.workload.task!r} is not a "
@@ -64,13 +73,17 @@ def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifes
     cells measured so far stay in the manifest.
     """
     cells = plan(scenarios)
-    if options.redis_url:
-        broker.check(options.redis_url)
-        for scenario in scenarios:
-            modules = [framework(v.framework) for v in scenario.variants]
-            broker.check_unshared(options.redis_url, modules, scenario.run.queue)
-    manifest = _manifest(scenarios, cells, options)
-    manifest.write(options.directory)
+    with ExitStack() as held:
+        found = _services(scenarios, options, held)
+        manifest = _manifest(scenarios, cells, options, found)
+        with _writing(options.directory):
+            manifest.write(options.directory)
+            return _measure_all(cells, manifest, options, watch)
+
+
+def _measure_all(
+    cells: list[PlannedCell], manifest: Manifest, options: RunOptions, watch: Watch
+) -> Manifest:
     status: Status = "failed"
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
@@ -90,16 +103,57 @@ def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifes
     return manifest
 
 
+def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -> dict[str, str]:
+    """Check what the run needs before anything is written; return versions of the user's own.
+
+    ServiceError leaves no directory behind, so that the same command works once it is repaired.
+    """
+    try:
+        if options.prometheus_url:
+            prometheus_api.check(options.prometheus_url)
+        else:
+            require("prometheus")
+        if not options.redis_url:
+            require("redis-server")
+            return {}
+        url = broker.usable(options.redis_url)
+        server = broker.check(url)
+        claims = {(v.framework, s.run.queue) for s in scenarios for v in s.variants}
+        held.enter_context(broker.claimed(url, [(framework(n), q) for n, q in sorted(claims)]))
+    except ServiceError:
+        with suppress(OSError):
+            options.directory.rmdir()
+        raise
+    return {"redis-server": f"{server.version}, at {broker.redacted(url)}"}
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Explain a disk that fails or fills up in the middle."""
+    try:
+        yield
+    except OSError as error:
+        raise TaskscopeError(
+            f"{directory} cannot be written any more: {error.strerror or error}.",
+            "Free some space, or name a directory on another disk with --out.",
+        ) from None
+
+
 def _stack(options: RunOptions, session: str) -> NativeStack:
     return NativeStack(
         options.directory,
         session,
-        redis_url=options.redis_url,
+        redis_url=broker.usable(options.redis_url) if options.redis_url else None,
         prometheus_url=options.prometheus_url,
     )
 
 
-def _manifest(scenarios: list[Scenario], cells: list[PlannedCell], options: RunOptions) -> Manifest:
+def _manifest(
+    scenarios: list[Scenario],
+    cells: list[PlannedCell],
+    options: RunOptions,
+    found: dict[str, str],
+) -> Manifest:
     return Manifest(
         session=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -108,12 +162,12 @@ def _manifest(scenarios: list[Scenario], cells: list[PlannedCell], options: RunO
         prometheus=broker.redacted(options.prometheus_url or "") or "native",
         redis=broker.redacted(options.redis_url or "") or "native",
         machine=machine_facts(options.directory),
-        versions=versions(),
+        versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
         order=tuple(f"{c.scenario.name}/{c.variant.name}/{c.repetition}" for c in cells),
     )
 
 
 def _redacted(word: str) -> str:
-    option, equals, value = word.rpartition("=")
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
     return option + equals + broker.redacted(value) if "://" in word else word

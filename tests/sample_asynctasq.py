@@ -1,4 +1,4 @@
-"""AsyncTasQ tasks for the tests of the instrumentation; the same names and deeds as sample_celery."""
+"""AsyncTasQ tasks for tests of the instrumentation, named and doing as those of sample_celery."""
 # ruff: noqa: N801
 
 import asyncio
@@ -11,8 +11,9 @@ from opentelemetry import trace
 
 URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
-PROBLEM = 'kaputt: "x"\n\tПривет 🚀 \ud800'
+PROBLEM = 'kaputt: "x"\n\tЖук 🚀 \ud800'
 ONCE: TaskConfig = {"queue": QUEUE, "max_attempts": 1}
+BRIEFLY: TaskConfig = {**ONCE, "timeout": 1}
 TWICE: TaskConfig = {"queue": QUEUE, "max_attempts": 2, "retry_delay": 0}
 
 
@@ -107,7 +108,7 @@ class gated_process(SyncProcessTask):
 
 
 class times_out(SyncTask):
-    config: TaskConfig = {**ONCE, "timeout": 1}
+    config = BRIEFLY
     gate: str
 
     def execute(self) -> None:

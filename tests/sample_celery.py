@@ -1,9 +1,10 @@
-"""Celery tasks for the tests of the instrumentation; the same names and deeds as sample_asynctasq."""
+"""Celery tasks for tests of the instrumentation, named and doing as those of sample_asynctasq."""
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -12,7 +13,7 @@ from opentelemetry import trace
 
 URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
-PROBLEM = 'kaputt: "x"\n\tПривет 🚀 \ud800'
+PROBLEM = 'kaputt: "x"\n\tЖук 🚀 \ud800'
 
 app = Celery("sample", broker=f"{URL}/1", set_as_current=False)
 app.conf.update(
@@ -82,12 +83,12 @@ def calls_in_place() -> None:
 @app.task(name="pid_of_child")
 def pid_of_child(gate: str) -> None:
     with redis.Redis.from_url(f"{URL}/3") as client:
-        client.rpush(gate, os.getpid(), *(os.readlink(link) for link in _sockets()))
+        client.rpush(gate, os.getpid(), *_open_files())
 
 
-def _sockets() -> list[str]:
-    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
-    return [link for link in links if os.path.islink(link)]
+def _open_files() -> list[str]:
+    links = Path("/proc/self/fd").iterdir()
+    return [str(link.readlink()) for link in links if link.is_symlink()]
 
 
 @app.task(name="killed")

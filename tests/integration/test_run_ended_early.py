@@ -1,0 +1,93 @@
+"""However a run is cut short: what was measured is kept, and nothing is left running."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+from pipeline import Run, assert_nothing_left, manifest, started, table, taskscope
+
+from compose import guardian
+
+SHORT = ("throughput", "--variant", "asynctasq", "--tasks", "50", "--quick", "--repetitions", "2")
+
+
+def interrupted_in_second_cell(directory: Path, number: int) -> Run:
+    with started(directory, *SHORT) as run:
+        run.wait_measuring(1)
+        run._eventually(lambda: len(run.manifest["cells"]) == 1, "the first cell")
+        run.wait_worker()
+        os.kill(run.process.pid, number)
+        run.end()
+        assert not guardian.marked(run.manifest["session"])
+        return run
+
+
+def test_ctrl_c_keeps_the_cells_so_far(tmp_path: Path) -> None:
+    run = interrupted_in_second_cell(tmp_path / "run", signal.SIGINT)
+    assert run.process.returncode == 130, run.output
+    assert run.manifest["status"] == "interrupted"
+    assert "taskscope extract" in run.output
+    assert "Traceback" not in run.output
+
+    done = taskscope("extract", run.directory, "--json")
+    assert json.loads(done.stdout)["status"] == "interrupted", done.stderr
+    audit = table(run.directory, "audit")
+    assert audit["ok"].all()
+    assert set(audit["repetition"]) == {1}
+    assert len(table(run.directory, "tasks")) == 50
+
+
+def test_sigterm_in_the_first_cell(tmp_path: Path) -> None:
+    with started(tmp_path / "run", "known-answer") as run:
+        run.wait_worker()
+        run.process.terminate()
+        assert run.end() == 143, run.output
+        assert not guardian.marked(run.manifest["session"])
+    assert run.manifest["status"] == "interrupted"
+    assert "Traceback" not in run.output
+    # Nothing was measured; extracting it says so instead of breaking.
+    done = taskscope("extract", run.directory)
+    assert done.returncode == 4, done.stderr
+    assert len(table(run.directory, "results")) == 0
+
+
+def test_kill_9_leaves_no_process(tmp_path: Path) -> None:
+    with started(tmp_path / "run", "known-answer") as run:
+        run.wait_worker()
+        session = run.manifest["session"]
+        broker = psutil.Process(run.roles()["broker"][0])
+        assert broker in guardian.marked(session)  # Redis likes to write over its environment
+        run.process.kill()
+        run.end()
+        assert_nothing_left(session)
+        assert not broker.is_running()
+    assert manifest(run.directory)["status"] == "running"
+
+
+def test_a_redis_that_dies_ends_the_run_and_keeps_its_cells(tmp_path: Path) -> None:
+    with started(tmp_path / "run", *SHORT) as run:
+        run.wait_measuring(1)
+        run._eventually(lambda: len(run.manifest["cells"]) == 1, "the first cell")
+        run.wait_worker()
+        os.kill(run.roles()["broker"][0], signal.SIGKILL)
+        assert run.end() == 3, run.output
+    _check_failed(run, "redis-server")
+    assert len(run.manifest["cells"]) == 1
+    assert not run.manifest["cells"][0]["problems"]
+
+
+def test_a_prometheus_that_dies_ends_the_run(tmp_path: Path) -> None:
+    with started(tmp_path / "run", *SHORT) as run:
+        run.wait_worker()
+        os.kill(run.roles()["monitoring"][0], signal.SIGKILL)
+        assert run.end() == 3, run.output
+    _check_failed(run, "prometheus")
+
+
+def _check_failed(run: Run, culprit: str) -> None:
+    assert f"{culprit} was killed by SIGKILL" in run.output
+    assert "Traceback" not in run.output
+    assert not guardian.marked(run.manifest["session"])
+    assert run.manifest["status"] == "failed"

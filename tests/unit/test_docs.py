@@ -1,0 +1,52 @@
+"""What the docs say is what there is."""
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from instrumentation.collector import Collector
+from instrumentation.recorder import Recorder
+from queries.__main__ import markdown
+from taskscope.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+def test_the_catalogue_page_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "queries.md").read_text()
+    assert page == markdown(), "run: .venv/bin/python -m queries > docs/queries.md"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"taskscope {command.callback.__name__}" in readme, command.callback.__name__
+
+
+def test_every_metric_of_the_instrumentation_is_documented() -> None:
+    exposition = Collector(Recorder(), lambda _: 0).exposition()
+    documented = "".join(path.read_text() for path in DOCS)
+    for metric in re.findall(r"^# TYPE (\S+)", exposition, re.MULTILINE):
+        assert metric in documented, metric
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in ("run", "extract", "compare", "trace"):
+        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+        assert result.exit_code == 0
+        assert "Example" in result.stdout
+        assert f"taskscope {name}" in result.stdout
+
+
+def test_links_between_docs_lead_somewhere() -> None:
+    for page in DOCS:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_nothing_names_a_machine() -> None:
+    for page in DOCS:
+        assert not re.search(r"(^|[\s`(])/(home|root|work|tmp)/", page.read_text()), page.name

@@ -1,0 +1,200 @@
+"""From records to series: exact counts, honest labels, and a page that Prometheus reads."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from workers import Scrape
+
+from instrumentation.collector import Collector
+from instrumentation.recorder import Recorder
+from instrumentation.records import (
+    ACK_PENDING,
+    ACKED,
+    DONE,
+    DROPPED,
+    FAILURE,
+    RETRY,
+    SENT,
+    STARTED,
+    SUCCESS,
+    Record,
+)
+
+PARENT = f"00-{'a' * 32}-{'b' * 16}-00"
+MS, SECOND = 1_000_000, 1_000_000_000
+NOW = 1_800_000_000 * SECOND
+
+
+class Bench:
+    """A collector with its recorder and the spans it wrote."""
+
+    def __init__(self, write: Callable[[Sequence[Record]], int] | None = None) -> None:
+        self.recorder = Recorder()
+        self.written: list[Record] = []
+        self.now = 0
+        self.collector = Collector(self.recorder, write or self._write, lambda: self.now)
+
+    def _write(self, records: Sequence[Record]) -> int:
+        self.written += records
+        return 0
+
+    def scrape(self, *records: Record) -> Scrape:
+        for record in records:
+            self.recorder.append(record)
+        return Scrape(self.collector.exposition())
+
+
+def done(
+    *instants: int, task_id: str = "1", outcome: str = SUCCESS, task: str = "t", number: int = 1
+) -> Record:
+    return (DONE, task, "q", task_id, PARENT, "c" * 16, number, outcome, *instants, 1, None)
+
+
+def sent(scheduled: int, at: int, accepted: int, *, ok: bool = True) -> Record:
+    error = None if ok else ("E", "m", "s")
+    return (SENT, "t", "q", "1", PARENT, "", scheduled, at, accepted, error)
+
+
+def test_every_stage() -> None:
+    instants = (NOW, NOW + MS, NOW + 3 * MS, NOW + 7 * MS, NOW + 15 * MS, NOW + 31 * MS)
+    scrape = Bench().scrape(
+        sent(NOW, NOW + MS, NOW + 2 * MS),
+        sent(0, NOW, NOW + MS, ok=False),
+        (STARTED, "t", "q", NOW + 7 * MS),
+        done(*instants),
+    )
+    sums = {"schedule_lag": 1, "publish_duration": 1, "broker_wait": 2, "prefetch_wait": 4,
+            "execution": 8, "end_to_end": 15, "ack": 16}  # fmt: skip
+    for stage, milliseconds in sums.items():
+        series = f"taskqueue_{stage}_seconds"
+        assert scrape.total(f"{series}_sum") == pytest.approx(milliseconds / 1000), stage
+        assert scrape.total(f"{series}_count") == 1, stage
+    assert scrape.total("taskqueue_tasks_sent_total") == 1
+    assert scrape.total("taskqueue_publish_failures_total") == 1
+    assert scrape.total("taskqueue_tasks_started_total") == 1
+    assert scrape.total("taskqueue_first_start_timestamp_seconds") == 1_800_000_000.007
+    assert scrape.total("taskqueue_last_completion_timestamp_seconds") == 1_800_000_000.015
+
+
+def test_end_to_end_counts_from_sent_without_a_schedule_and_never_for_a_retry() -> None:
+    scrape = Bench().scrape(
+        done(0, NOW, NOW + MS, NOW + MS, NOW + 2 * MS, 0),
+        done(0, NOW, NOW + MS, NOW + MS, NOW + 2 * MS, 0, outcome=RETRY),
+        done(0, 0, NOW + MS, NOW + MS, NOW + 2 * MS, 0, outcome=FAILURE),
+    )
+    assert scrape.total("taskqueue_end_to_end_seconds_count") == 1
+    assert scrape.total("taskqueue_end_to_end_seconds_sum") == pytest.approx(0.002)
+    assert scrape.total("taskqueue_broker_wait_seconds_count") == 2
+    for outcome in (SUCCESS, RETRY, FAILURE):
+        assert scrape.total("taskqueue_execution_seconds_count", outcome=outcome) == 1
+
+
+def test_negative_intervals_are_counted_and_said() -> None:
+    scrape = Bench().scrape(done(0, NOW, NOW - MS, NOW, NOW + MS, 0))
+    assert scrape.total("taskqueue_clock_anomalies_total", stage="broker_wait") == 1
+    assert scrape.total("taskqueue_clock_anomalies_total") == 1
+    assert scrape.total("taskqueue_broker_wait_seconds_count") == 1
+    assert scrape.total("taskqueue_broker_wait_seconds_sum") == pytest.approx(-0.001)
+
+
+def test_clocks_that_are_decades_apart_do_not_overflow() -> None:
+    far = 2**63 - 1
+    scrape = Bench().scrape(*(done(0, far, NOW, NOW, NOW, 0, task_id=str(n)) for n in range(9)))
+    assert scrape.total("taskqueue_broker_wait_seconds_sum") == 9 * (NOW - far) / 1e9
+
+
+def test_an_acknowledgement_completes_its_attempt() -> None:
+    bench = Bench()
+    pending = (NOW, NOW, NOW, NOW, NOW + MS, ACK_PENDING)
+    assert bench.scrape(done(*pending)).total("taskqueue_execution_seconds_count") == 1
+    assert not bench.written
+    scrape = bench.scrape(
+        (ACKED, "other", 1, NOW),
+        (ACKED, "1", 2, NOW),
+        (ACKED, "1", 1, NOW + 3 * MS),
+        done(*pending, task_id="2"),
+        (ACKED, "2", 1, 0),  # rejected
+    )
+    assert scrape.total("taskqueue_ack_seconds_count") == 1
+    assert scrape.total("taskqueue_ack_seconds_sum") == pytest.approx(0.002)
+    assert {(r[3], r[13]) for r in bench.written} == {("1", NOW + 3 * MS), ("2", 0)}
+
+
+def test_what_was_never_acknowledged_is_written_all_the_same() -> None:
+    bench = Bench()
+    pending = (NOW, NOW, NOW, NOW, NOW + MS, ACK_PENDING)
+    bench.scrape(done(*pending))
+    bench.scrape(done(*pending))  # delivered again
+    assert [record[13] for record in bench.written] == [0]
+    bench.collector.drain(final=True)
+    assert [record[13] for record in bench.written] == [0, 0]
+
+
+def test_the_first_start_is_that_of_the_present_work() -> None:
+    bench = Bench()
+    gauge = "taskqueue_first_start_timestamp_seconds"
+
+    def run(second: int) -> float:
+        at = NOW + second * SECOND
+        return bench.scrape(
+            (STARTED, "t", "q", at), done(at, at, at, at, at + MS, 0)
+        ).total(gauge) - 1_800_000_000  # fmt: skip
+
+    assert [run(0), run(0), run(5), run(6), run(20)] == [0, 0, 5, 5, 20]
+    # A long task that still runs is work too: what starts beside it does not begin anew.
+    bench.scrape((STARTED, "t", "q", NOW + 30 * SECOND))
+    assert run(40) == 30
+
+
+def test_losses_show() -> None:
+    scrape = Bench(len).scrape((DROPPED, 3), done(0, 0, 0, NOW, NOW, 0), sent(0, NOW, NOW))
+    assert scrape.total("taskqueue_records_dropped_total") == 3
+    assert scrape.total("taskqueue_spans_dropped_total") == 2
+
+
+def test_a_sink_that_breaks_costs_spans_and_nothing_else() -> None:
+    def broken(_records: Sequence[Record]) -> int:
+        raise RuntimeError
+
+    scrape = Bench(broken).scrape(done(0, 0, 0, NOW, NOW, 0))
+    assert scrape.total("taskqueue_spans_dropped_total") == 1
+    assert scrape.total("taskqueue_execution_seconds_count") == 1
+
+
+def test_it_drains_only_where_nobody_scrapes() -> None:
+    bench = Bench()
+    bench.recorder.append((STARTED, "t", "q", NOW))
+    bench.now = 9
+    bench.collector.drain_if_neglected(10)
+    assert len(bench.recorder) == 1
+    bench.now = 10
+    bench.collector.drain_if_neglected(10)
+    assert len(bench.recorder) == 0
+
+
+@given(st.text(max_size=15), st.text(max_size=15))
+def test_any_names_make_a_page_that_parses(task: str, queue: str) -> None:
+    bench = Bench()
+    bench.recorder.append((STARTED, task, queue, NOW))
+    page = bench.collector.exposition().encode("utf-8", "replace").decode()
+    (sample,) = [s for s in Scrape(page).samples if s.name == "taskqueue_tasks_started_total"]
+    expected = {"task": task, "queue": queue}
+    assert sample.labels == {
+        key: text.encode("utf-8", "replace").decode() for key, text in expected.items()
+    }
+
+
+def test_promtool_finds_nothing_to_complain_about() -> None:
+    bench = Bench()
+    bench.scrape(sent(NOW, NOW, NOW), done(NOW, NOW, NOW, NOW, NOW, NOW))
+    found = subprocess.run(
+        ["promtool", "check", "metrics"],  # noqa: S607
+        input=bench.collector.exposition().encode(),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"", b"")

@@ -1,0 +1,143 @@
+"""Where spans go, when that is a good place and when it is not."""
+
+import json
+import logging
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from real_redis import free_port
+from workers import eventually, parse_line
+
+from instrumentation import sinks, spans
+from instrumentation.records import SENT
+from instrumentation.sinks import FileSink, HttpSink
+
+LINES = [("one\n", 1), ("two\n", 2)]
+RECORD = (SENT, "té", "q", "1", f"00-{'a' * 32}-{'b' * 16}-00", "", 0, 1, 2, None)
+
+
+class Backend(BaseHTTPRequestHandler):
+    """An OTLP receiver that keeps what it gets, and answers what it is told."""
+
+    received: list[tuple[dict[str, str], bytes]]
+    status: int
+    hold: threading.Event
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.hold.wait(20)
+        self.received.append((dict(self.headers), body))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def backend(status: int = 200) -> Iterator[tuple[str, type[Backend]]]:
+    handler = type("Handler", (Backend,), {
+        "received": [], "status": status, "hold": threading.Event(),
+    })  # fmt: skip
+    handler.hold.set()
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/traces", handler
+        handler.hold.set()
+        server.shutdown()
+
+
+def test_lines_are_appended(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "a.jsonl")
+    assert sink.write(LINES) == 0
+    assert sink.write([("drei ß\n", 1)]) == 0
+    assert (tmp_path / "a.jsonl").read_text() == "one\ntwo\ndrei ß\n"
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "nowhere/a.jsonl", "file/a.jsonl"])
+def test_what_cannot_be_written_is_counted_and_said_once(
+    path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    sink = FileSink(tmp_path / path)
+    assert sink.write(LINES) == 3
+    assert sink.write(LINES) == 3
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_a_line_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
+    sink = FileSink(tmp_path / "a.jsonl")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))  # as a disk that is nearly full
+    try:
+        assert sink.write(LINES) == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sink.write(LINES[1:]) == 0
+    assert (tmp_path / "a.jsonl").read_text() == "on\ntwo\n"
+
+
+def test_a_backend_gets_valid_otlp_with_the_configured_headers() -> None:
+    with backend() as (url, handler):
+        sink = HttpSink(url, {"Authorization": "Bearer x"})
+        assert sink.write(spans.lines([RECORD] * 300, "celery", {"service.name": "ü"})) == 0
+        assert sink.close() == 0
+        bodies = [body for _, body in handler.received]
+        assert sum(len(parse_line(body.decode())) for body in bodies) == 300
+        for headers, body in handler.received:
+            assert headers["Content-Type"] == "application/json"
+            assert headers["Authorization"] == "Bearer x"
+            attributes = json.loads(body)["resourceSpans"][0]["resource"]["attributes"]
+            assert attributes[0]["value"] == {"stringValue": "ü"}
+
+
+def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixture) -> None:
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}/v1/traces", {})
+    dropped = sink.write(LINES * 2)
+    dropped += eventually(lambda: sink.write([]), "drops")
+    dropped += sink.close()
+    assert dropped == 6
+    assert len(caplog.records) == 1
+
+
+def test_a_refusal_is_a_drop() -> None:
+    with backend(status=503) as (url, _):
+        sink = HttpSink(url, {})
+        assert sink.write(LINES) + sink.close() == 3
+
+
+def test_a_bad_header_does_not_end_the_sending() -> None:
+    with backend() as (url, _):
+        sink = HttpSink(url, {"X": "ключ"})
+        assert sink.write(LINES) + sink.close() == 3
+        assert not sink._thread.is_alive()
+
+
+def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "_MOST_QUEUED_LINES", 2)
+    with backend() as (url, handler):
+        handler.hold.clear()
+        sink = HttpSink(url, {}, close_after_seconds=0.05)
+        dropped = sink.write([("x", 1)] * 10)
+        assert dropped >= 7, "one is on its way at most, two wait"
+        dropped += sink.close()
+        assert dropped >= 9, "what still waits when the process ends is counted"
+
+
+def test_many_threads_lose_no_count() -> None:
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}", {})
+    threads = [
+        threading.Thread(target=lambda: [sink._drop(1) for _ in range(2000)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sink.close() == 8000

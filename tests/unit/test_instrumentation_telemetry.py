@@ -1,0 +1,137 @@
+"""One process's telemetry: its settings, its endpoint, its threads, its end."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client import CollectorRegistry, Counter
+from workers import Scrape, eventually, read_spans
+
+from instrumentation import telemetry as module
+from instrumentation.attempt import Attempt
+from instrumentation.records import DONE, STARTED
+from instrumentation.telemetry import Telemetry
+
+
+@contextmanager
+def serving(registry: CollectorRegistry | None = None, **environ: str) -> Iterator[Telemetry]:
+    telemetry = Telemetry("celery", environ, registry)
+    telemetry.serve()
+    try:
+        yield telemetry
+    finally:
+        telemetry.close()
+
+
+def run_task(telemetry: Telemetry, task_id: str = "1") -> None:
+    attempt = Attempt(
+        telemetry.recorder, task="t", queue="q", task_id=task_id, number=1, carrier={}
+    )
+    attempt.enter()
+    attempt.start()
+    attempt.complete()
+    attempt.record()
+
+
+def test_it_serves_and_announces_and_takes_back(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    Counter("shop_orders", "Orders.", registry=registry).inc()
+    labels = json.dumps({"variant": "a", "repetition": 1})
+    with serving(
+        registry,
+        TASKQUEUE_TARGETS_DIR=str(tmp_path),
+        TASKQUEUE_TARGET_LABELS=labels,
+        OTEL_SERVICE_NAME="my.shop",
+    ) as telemetry:
+        run_task(telemetry)
+        (file,) = tmp_path.iterdir()
+        assert file.name == f"my.shop-{os.getpid()}.json"
+        (target,) = json.loads(file.read_text())
+        assert target["labels"] == {"variant": "a", "repetition": "1"}
+        answer = requests.get(f"http://{target['targets'][0]}/metrics", timeout=5)
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        scrape = Scrape(answer.text)
+        assert scrape.total("taskqueue_tasks_started_total", task="t", queue="q") == 1
+        assert scrape.total("shop_orders_total") == 1
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{target['targets'][0]}/metrics", timeout=5)
+
+
+def test_its_last_records_are_written_once(tmp_path: Path) -> None:
+    with serving(TASKQUEUE_TRACES_DIR=str(tmp_path)) as telemetry:
+        run_task(telemetry)
+    telemetry.close()
+    assert [span.task_id for span in read_spans(tmp_path)] == ["1"]
+
+
+def test_a_closed_folder_of_targets_may_be_gone(tmp_path: Path) -> None:
+    with serving(TASKQUEUE_TARGETS_DIR=str(tmp_path / "t")):
+        pass
+    (tmp_path / "t").mkdir()
+    with serving(TASKQUEUE_TARGETS_DIR=str(tmp_path / "t")):
+        (file,) = (tmp_path / "t").iterdir()
+        file.unlink()
+        (tmp_path / "t").rmdir()
+
+
+@pytest.mark.parametrize("port", ["busy", "99999999", "-1", "eighty"])
+def test_a_port_that_cannot_be_had_is_said(port: str, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1]) if port == "busy" else port
+        with serving(OTEL_EXPORTER_PROMETHEUS_PORT=number):
+            pass
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"), [("0.5", 0.5), ("1", 1.0), ("", 0.01), ("often", 0.01), (None, 0.01)]
+)
+def test_sample_ratio(text: str | None, ratio: float) -> None:
+    environ = {} if text is None else {"OTEL_TRACES_SAMPLER_ARG": text}
+    assert Telemetry("celery", environ).sample_ratio == ratio
+
+
+def test_otlp_endpoint_follows_the_standard_variables() -> None:
+    base, own = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    assert module.otlp_endpoint({}) is None
+    assert module.otlp_endpoint({base: "http://x:1/"}) == "http://x:1/v1/traces"
+    assert module.otlp_endpoint({base: "http://x:1", own: "http://y/z"}) == "http://y/z"
+
+
+@pytest.mark.parametrize("traces", [True, False])
+def test_memory_stays_flat_when_nobody_scrapes(
+    traces: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_DRAIN_AFTER_SECONDS", 0.01)
+    environ = {"TASKQUEUE_TRACES_DIR": str(tmp_path)} if traces else {}
+    with serving(**environ) as telemetry:
+        for number in range(30_000):
+            run_task(telemetry, str(number))
+            if number % 1_000 == 0:
+                eventually(lambda: len(telemetry.recorder) < 10_000, "a drain")
+        eventually(lambda: len(telemetry.recorder) == 0, "the last drain")
+        text = telemetry._exposition()
+        assert Scrape(text).total("taskqueue_execution_seconds_count") == 30_000
+        assert not telemetry._collector._unacknowledged
+    if traces:
+        lines = (tmp_path / f"celery-{os.getpid()}.jsonl").read_text().splitlines()
+        assert sum(line.count('"name":"process t"') for line in lines) == 30_000
+
+
+def test_the_drain_outlives_a_defect(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_DRAIN_AFTER_SECONDS", 0.01)
+    with serving() as telemetry:
+        telemetry.recorder.append((DONE, "too short"))
+        eventually(lambda: bool(caplog.records), "the complaint")
+        telemetry.recorder.append((STARTED, "t", "q", 1))
+        eventually(lambda: len(telemetry.recorder) == 0, "the next drain")
