@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
-PROBLEM = 'kaputt: "x"\n\tЖук 🚀 \ud800'
+PROBLEM = 'kaputt: "x"\n\tЖщк 🚀 \ud800'
 ONCE: TaskConfig = {"queue": QUEUE, "max_attempts": 1}
 BRIEFLY: TaskConfig = {**ONCE, "timeout": 1}
 TWICE: TaskConfig = {"queue": QUEUE, "max_attempts": 2, "retry_delay": 0}

@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
-PROBLEM = 'kaputt: "x"\n\tЖук 🚀 \ud800'
+PROBLEM = 'kaputt: "x"\n\tЖщк 🚀 \ud800'
 
 app = Celery("sample", broker=f"{URL}/1", set_as_current=False)
 app.conf.update(

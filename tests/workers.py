@@ -1,4 +1,4 @@
-"""Real workers for tests: started with their instrumentation, scraped, and read back from traces."""
+"""Real workers for tests: started instrumented, scraped, and read back from their traces."""
 
 import json
 import os

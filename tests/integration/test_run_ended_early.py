@@ -62,7 +62,7 @@ def test_kill_9_leaves_no_process(tmp_path: Path) -> None:
         run.process.kill()
         run.end()
         assert_nothing_left(session)
-        assert not broker.is_running()
+        assert not broker.is_running() or broker.status() == psutil.STATUS_ZOMBIE
     assert manifest(run.directory)["status"] == "running"
 
 
