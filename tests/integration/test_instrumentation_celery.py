@@ -68,8 +68,7 @@ def sent_spans(sender: Sender, tmp_path: Path) -> list[Span]:
 @pytest.mark.parametrize(
     ("options", "late"),
     [
-        (PREFORK, True),
-        (ONE_CHILD_A_TASK, False),
+        (ONE_CHILD_A_TASK, True),
         (("--pool", "threads", "--concurrency", "2"), True),
         (("--pool", "solo"), False),
     ],
@@ -104,7 +103,7 @@ def test_records_survive_the_death_of_their_child(
     client = gate(server, "pids")
     before = prefork.scrape()
     ids = []
-    for number in range(4):
+    for number in range(2):
         ids.append(sender.send("pid_of_child", "pids"))
         eventually(lambda n=number: client.llen("pids") > n, "the task ran")  # type: ignore[misc]
         pid = int(next(p for p in client.lrange("pids", 0, -1) if p.isdigit()))
@@ -112,8 +111,8 @@ def test_records_survive_the_death_of_their_child(
         client.rpush("pids", *["-"] * (number + 1))
         eventually(lambda n=number: _ended(prefork, before) > n, "the task is recorded")  # type: ignore[misc]
         os.kill(pid, signal.SIGKILL)
-    attempts = prefork.attempts(ids, 4)
-    assert Counter(s.facts["taskqueue.outcome"] for s in attempts) == {"success": 4}
+    attempts = prefork.attempts(ids, 2)
+    assert Counter(s.facts["taskqueue.outcome"] for s in attempts) == {"success": 2}
     assert len({s.facts["process.pid"] for s in attempts}) > 1
 
 

@@ -3,8 +3,6 @@
 import http.server
 import shutil
 import socketserver
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from pipeline import manifest, taskscope
+from pipeline import taskscope
 from real_redis import RedisServer, free_port
 
 PASSWORD = "pa55=word"  # noqa: S105
@@ -197,19 +195,3 @@ def test_wrong_usage_is_explained_without_a_traceback() -> None:
     assert done.returncode == 2
     assert "--tasks" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_users_own_modules_do_not_come_first(tmp_path: Path) -> None:
-    """A project has a tasks.py of its own as often as not."""
-    for name in ("tasks", "queries", "compose", "celery", "extract"):
-        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the user\\'s {name}')")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("taskscope"), "run", "throughput", "--quick",
-         "--tasks", "20", "--repetitions", "1", "--variant", "celery-prefork-late-ack",
-         "--concurrency", "1", "--out", tmp_path / "run"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "invalid" not in done.stderr
-    problems = [cell["problems"] for cell in manifest(tmp_path / "run")["cells"]]
-    assert problems == [[]]

@@ -6,6 +6,7 @@ import signal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instrumentation.propagation import new_span_id
 from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, DROPPED, Record
 from instrumentation.spool import _HEADER, Spool, parse
@@ -115,7 +116,7 @@ def test_records_of_a_killed_child_arrive() -> None:
 
 
 def test_ids_are_not_repeated_in_forked_children() -> None:
-    from instrumentation.propagation import new_span_id, sender_ids  # noqa: PLC0415
+    from instrumentation.propagation import sender_ids
 
     read, write = os.pipe()
     children = []

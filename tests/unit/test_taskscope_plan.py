@@ -1,7 +1,6 @@
 """The order of cells, what may be run, where, and what is written about it."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,7 +91,7 @@ MANIFEST = Manifest(
 def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     MANIFEST.write(tmp_path)
     assert rundir.open_run(tmp_path) == MANIFEST
-    assert os.listdir(tmp_path) == ["manifest.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"session": 5}', b"{}"])
