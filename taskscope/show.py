@@ -67,7 +67,7 @@ def _row(line: Line) -> tuple[str, str, str, str]:
         label += f", {unit}"
     # A ratio of two values in the lowest bucket would be a ratio of interpolations.
     known = line.ratio is not None and not (_in_lowest(line, 0) or _in_lowest(line, 1))
-    ratio = f"{line.ratio:.3g}" if known else ""
+    ratio = f"{line.ratio:.3g}" if known and line.ratio else ""
     sides = [
         f"< {_LOWEST_SECONDS * 1e6:.0f} µs" if _in_lowest(line, i) else _side(side, write)
         for i, side in enumerate((line.first, line.second))

@@ -51,7 +51,9 @@ def slowest_tasks(
 def waterfall_table(rows: list[dict[str, Any]]) -> Table:
     """Draw the tasks as a table, a column for each stage that any of them has."""
     title = "Tasks by end-to-end time, in ms"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.add_column("task", no_wrap=True, min_width=36)
     stages = [stage for stage in _COLUMNS if any(row[f"{stage}_ms"] for row in rows)]
     for stage in stages:

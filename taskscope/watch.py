@@ -40,10 +40,8 @@ class Watch:
         self._number = 0
         self._planned: PlannedCell | None = None
         self._phase = "starting Redis and Prometheus"
-        self._began = time.monotonic()
-        self._cell_began = self._began
+        self._cell_began = self._last_line = time.monotonic()
         self._durations: list[float] = []
-        self._invalid = 0
         self._figures: dict[str, dict[str, float]] = {}
         self._stop = threading.Event()
 
@@ -74,17 +72,16 @@ class Watch:
 
     def phase(self, name: str) -> None:
         """The cell's next phase begins."""
-        self._phase = name
+        self._phase, self._last_line = name, time.monotonic()
         if not self._console.is_terminal and name == "measuring":
-            self._console.print(self._headline(), highlight=False)
+            self._console.print(self._headline(), soft_wrap=True)
 
     def finished(self, record: CellRecord) -> None:
         """A cell ended; one with problems is named at once, whatever the output."""
         self._durations.append(time.monotonic() - self._cell_began)
         for problem in record.problems:
-            self._invalid += 1
             text = f"invalid: {record.variant} repetition {record.repetition}: {problem.message}"
-            self._console.print(Text(text, style="red"))
+            self._console.print(Text(text, style="red"), soft_wrap=True)
 
     def _headline(self) -> Text:
         planned = self._planned
@@ -119,14 +116,12 @@ class Watch:
 
     def _follow(self, url: str) -> None:
         prometheus = PrometheusConnect(url=url)
-        last_line = time.monotonic()
         while not self._stop.wait(_REFRESH_SECONDS):
             self._refresh(prometheus)
             if not self._console.is_terminal and self._phase == "measuring" and (
-                time.monotonic() - last_line >= _LINE_EVERY_SECONDS
+                time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS
             ):  # fmt: skip
-                last_line = time.monotonic()
-                self._console.print(self._line(), highlight=False)
+                self._console.print(Text(self._line()), soft_wrap=True)
 
     def _refresh(self, prometheus: PrometheusConnect) -> None:
         """Take the newest figures. A side that is not measured now keeps the last ones it had."""
