@@ -220,9 +220,9 @@ def _keeping(directory: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, TaskscopeError, ServiceError):
-        _progress().print(
-            Text(f"Cells measured so far are kept: taskscope extract {directory}"), soft_wrap=True
-        )
+        if directory.is_dir() and (measured := len(rundir.open_run(directory).cells)):
+            text = f"{measured} cells were measured and are kept: taskscope extract {directory}"
+            _progress().print(Text(text), soft_wrap=True)
         raise
 
 

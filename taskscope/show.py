@@ -31,8 +31,8 @@ def show(console: Console, summary: Summary) -> None:
     for comparison in summary.comparisons:
         console.print(_figures(comparison))
         console.print(_settings(comparison))
-        for text in _audit(comparison):
-            console.print(text)
+    for text in _audit(summary):
+        console.print(text)
     console.print(Text(f"Run directory: {summary.directory}"), soft_wrap=True)
 
 
@@ -43,15 +43,18 @@ def _figures(comparison: Comparison) -> Table:
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for side, name in enumerate((comparison.first, comparison.second)):
+    sides = [name for name in (comparison.first, comparison.second) if name]
+    for side, name in enumerate(sides):
         table.add_column(
             f"{name}\n{_repetitions(comparison, side)} valid", justify="right", overflow="fold"
         )
-    table.add_column("ratio", justify="right")
+    if comparison.second:
+        table.add_column("ratio", justify="right")
     lines = {line.metric: line for line in comparison.lines}
     for metric in HEADLINE_METRICS:
         if metric in lines:
-            table.add_row(*_row(lines[metric]))
+            cells = _row(lines[metric])
+            table.add_row(*(cells if comparison.second else cells[:2]))
     return table
 
 
@@ -106,19 +109,23 @@ def _side(side: Side | None, write: Callable[[float], str]) -> str:
 def _settings(comparison: Comparison) -> Table:
     table = Table(title="Settings", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    first, second = (comparison.settings[n] for n in (comparison.first, comparison.second))
-    table.add_column(comparison.first)
-    table.add_column(comparison.second)
-    for key in dict.fromkeys([*first, *second]):
-        if key != "description":
-            table.add_row(key, str(first.get(key, "")), str(second.get(key, "")))
-    table.add_row("description", first["description"], second["description"])
+    sides = [name for name in (comparison.first, comparison.second) if name]
+    for name in sides:
+        table.add_column(name)
+    settings = [comparison.settings[name] for name in sides]
+    keys = dict.fromkeys(key for side in settings for key in side if key != "description")
+    for key in [*keys, "description"]:
+        table.add_row(key, *(str(side.get(key, "")) for side in settings))
     return table
 
 
-def _audit(comparison: Comparison) -> list[Text]:
-    if comparison.valid == comparison.cells:
-        return [Text(f"Audit: all {comparison.cells} cells are exact.", style="green")]
-    bad = comparison.cells - comparison.valid
-    lines = [f"Audit: {bad} of {comparison.cells} cells are invalid and left out above:"]
-    return [Text(line, style="red") for line in (*lines, *comparison.invalid)]
+def _audit(summary: Summary) -> list[Text]:
+    lines = []
+    if summary.measured < summary.planned:
+        text = f"The run ended early: {summary.measured} of {summary.planned} cells were measured."
+        lines.append(Text(text, style="red"))
+    if summary.valid == summary.measured:
+        return [*lines, Text(f"Audit: all {summary.measured} cells are exact.", style="green")]
+    bad = summary.measured - summary.valid
+    text = f"Audit: {bad} of {summary.measured} cells are invalid and left out above:"
+    return [*lines, *(Text(line, style="red") for line in (text, *summary.invalid))]

@@ -12,7 +12,7 @@ from extract.manifest import Manifest
 
 @dataclass(frozen=True)
 class Comparison:
-    """One scenario's headline pair: the lines, both sides' settings, and how many cells count."""
+    """Two variants of one scenario; `second` is "" where there is only one to show."""
 
     scenario: str
     title: str
@@ -20,24 +20,25 @@ class Comparison:
     second: str
     lines: tuple[Line, ...]
     settings: Mapping[str, Mapping[str, Any]]
-    cells: int
-    valid: int
-    invalid: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A run's comparisons, and where it lies."""
+    """A run's comparisons, the audit of all its cells, and where it lies."""
 
     directory: str
     session: str
     status: str
     comparisons: tuple[Comparison, ...]
+    planned: int
+    measured: int
+    valid: int
+    invalid: tuple[str, ...]
 
     @property
     def trustworthy(self) -> bool:
-        """Whether every cell of every comparison passed its audit."""
-        return self.status == "complete" and all(c.valid == c.cells for c in self.comparisons)
+        """Whether the run was finished and every cell passed its audit."""
+        return self.status == "complete" and self.valid == self.planned
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -51,30 +52,42 @@ def summarise(
     comparisons = [
         _comparison(manifest, data, scenario, *chosen)
         for scenario in manifest.scenarios
-        if (chosen := pair or tuple(scenario["headline"]))
-        if {v["name"] for v in scenario["variants"]} >= set(chosen)
+        if (chosen := pair or _headline(scenario))
+        if {v["name"] for v in scenario["variants"]} >= set(chosen) - {""}
     ]
-    return Summary(str(directory), manifest.session, manifest.status, tuple(comparisons))
+    return Summary(
+        directory=str(directory),
+        session=manifest.session,
+        status=manifest.status,
+        comparisons=tuple(comparisons),
+        planned=len(manifest.order),
+        measured=len(manifest.cells),
+        valid=len(valid_cells(data.audit, manifest.cells)),
+        invalid=tuple(_reasons(data)),
+    )
+
+
+def _headline(scenario: Mapping[str, Any]) -> tuple[str, str]:
+    first, second = scenario["headline"] or (scenario["variants"][0]["name"], "")
+    return first, second
 
 
 def _comparison(
     manifest: Manifest, data: Dataset, scenario: Mapping[str, Any], first: str, second: str
 ) -> Comparison:
     name = scenario["name"]
-    cells = [c for c in manifest.cells if c.scenario == name and c.variant in {first, second}]
-    valid = valid_cells(data.audit, cells)
     return Comparison(
         scenario=name,
         title=scenario["title"],
         first=first,
         second=second,
         lines=tuple(compare(manifest, data, name, first, second)),
-        settings={v["name"]: _settings(scenario, v) for v in scenario["variants"]
-                  if v["name"] in {first, second}},
-        cells=len(cells),
-        valid=len(valid),
-        invalid=tuple(_reasons(data, name, {first, second})),
-    )  # fmt: skip
+        settings={
+            v["name"]: _settings(scenario, v)
+            for v in scenario["variants"]
+            if v["name"] in {first, second}
+        },
+    )
 
 
 def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,15 +100,13 @@ def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[s
         "arrivals": scenario["load"]["arrivals"]["kind"],
         "publishes in flight, at most": scenario["load"]["in_flight"],
     }
-    return {**common, **variant["settings"], "description": variant["description"].strip()}
+    return {**common, **variant["settings"], "description": " ".join(variant["description"].split())}
 
 
-def _reasons(data: Dataset, scenario: str, variants: set[str]) -> list[str]:
-    table = data.audit
-    failed = table[(table["scenario"] == scenario) & ~table["ok"].astype(bool)]
+def _reasons(data: Dataset) -> list[str]:
+    failed = data.audit[~data.audit["ok"].astype(bool)]
     return [
-        f"{row['variant']} repetition {row['repetition']}: {row['check']}: {row['found']}. "
-        f"{row['remedy']}"
+        f"{row['scenario']}, {row['variant']} repetition {row['repetition']}: {row['check']}: "
+        f"{row['found']}. {row['remedy']}"
         for row in failed.to_dict("records")
-        if row["variant"] in variants
     ]

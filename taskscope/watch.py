@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.manifest import CellRecord
+from taskscope import prometheus_api
 from taskscope.plan import PlannedCell
 
 _REFRESH_SECONDS = 0.5
@@ -80,7 +81,10 @@ class Watch:
         """A cell ended; one with problems is named at once, whatever the output."""
         self._durations.append(time.monotonic() - self._cell_began)
         for problem in record.problems:
-            text = f"invalid: {record.variant} repetition {record.repetition}: {problem.message}"
+            text = (
+                f"invalid: {record.variant} repetition {record.repetition}: {problem.message}\n"
+                f"  {problem.remedy}"
+            )
             self._console.print(Text(text, style="red"), soft_wrap=True)
 
     def _headline(self) -> Text:
@@ -115,7 +119,7 @@ class Watch:
         return Group(self._headline(), table)
 
     def _follow(self, url: str) -> None:
-        prometheus = PrometheusConnect(url=url)
+        prometheus = prometheus_api.connect(url)
         while not self._stop.wait(_REFRESH_SECONDS):
             self._refresh(prometheus)
             if not self._console.is_terminal and self._phase == "measuring" and (
