@@ -102,8 +102,9 @@ def _side(side: Side | None, write: Callable[[float], str]) -> str:
     if side.lowest == side.highest:
         return write(side.median)
     half_range = (side.highest - side.lowest) / 2
-    spread = f"{half_range / side.median:.1%}" if side.median else write(half_range)
-    return f"{write(side.median)} ±{spread}"
+    if half_range >= side.median:  # a percentage would say little
+        return f"{write(side.median)} [{write(side.lowest)} .. {write(side.highest)}]"
+    return f"{write(side.median)} ±{half_range / side.median:.1%}"
 
 
 def _settings(comparison: Comparison) -> Table:

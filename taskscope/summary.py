@@ -100,7 +100,11 @@ def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[s
         "arrivals": scenario["load"]["arrivals"]["kind"],
         "publishes in flight, at most": scenario["load"]["in_flight"],
     }
-    return {**common, **variant["settings"], "description": " ".join(variant["description"].split())}
+    return {
+        **common,
+        **variant["settings"],
+        "description": " ".join(variant["description"].split()),
+    }
 
 
 def _reasons(data: Dataset) -> list[str]:
