@@ -3,6 +3,7 @@
 from compose.command import Command, WorkerSettings, python
 
 TASKS = "tasks.asynctasq"
+MOST_IN_FLIGHT = 10_000
 VARIABLES = "ASYNCTASQ_"
 #: A variant's setting, and the variable that AsyncTasQ reads it from.
 _SETTINGS = {

@@ -7,6 +7,8 @@ from celery.app.defaults import NAMESPACES, flatten
 from compose.command import Command, WorkerSettings, python
 
 TASKS = "tasks.celery"
+#: Its client blocks while it publishes, and more threads only fight for the interpreter.
+MOST_IN_FLIGHT = 1
 VARIABLES = "CELERY"
 #: Settings that are options of `celery worker` rather than of the app.
 _FLAGS = ("without_gossip", "without_mingle", "without_heartbeat")

@@ -10,6 +10,8 @@ class Framework(Protocol):
     """What each framework's module in this folder offers."""
 
     TASKS: str
+    #: More publishes than this are never under way at once, whatever a scenario allows.
+    MOST_IN_FLIGHT: int
     #: What the names of its environment variables begin with.
     VARIABLES: str
 

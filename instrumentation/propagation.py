@@ -89,16 +89,21 @@ def orphan() -> SpanIds:
 def sender_ids(sample_ratio: float) -> tuple[str, str]:
     """Return the traceparent of a new PRODUCER span, and its parent's span id ("" for a root)."""
     # Most sends happen outside of any span, and looking for one costs more than all the rest.
-    if otel_context.get_current():
-        current = trace.get_current_span().get_span_context()
-        if current.is_valid:
-            flags = current.trace_flags.sampled
-            ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), flags)
-            return ids.traceparent(), f"{current.span_id:016x}"
-    ready = _ready.setdefault(sample_ratio, [])
-    if not ready:  # made in batches: a tight loop makes them at a third of the cost
-        ready += new_roots(sample_ratio, _BATCH)
-    return ready.pop(), ""
+    if (
+        otel_context.get_current()
+        and (current := trace.get_current_span().get_span_context()).is_valid
+    ):
+        flags = current.trace_flags.sampled
+        ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), flags)
+        return ids.traceparent(), f"{current.span_id:016x}"
+    try:
+        return _ready[sample_ratio].pop(), ""
+    except (
+        KeyError,
+        IndexError,
+    ):  # made in batches: a tight loop makes them at a third of the cost
+        _ready[sample_ratio] = new_roots(sample_ratio, _BATCH)
+        return _ready[sample_ratio].pop(), ""
 
 
 class scheduled_at:  # noqa: N801 - used as a function is, but costs a third of a generator

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvloop
 from asynctasq import cleanup
+from asynctasq.core.dispatcher import get_dispatcher
 
 from instrumentation.propagation import set_scheduled
 from loadgen.dispatch import Tally
@@ -35,14 +36,16 @@ class Sender:
                 senders.create_task(self._send_all(pacer, arguments, tally))
 
     async def _send_all(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
-        task, queue = self._task, self._queue
+        # Dispatching gives a task a new id each time, and this sender has one under way at most:
+        # one object serves for all that it sends.
+        task, dispatch = self._task(**arguments).on_queue(self._queue), get_dispatcher().dispatch
         for due in pacer:
             if due:
                 set_scheduled(due)
                 while wait := seconds_until(due):  # uvloop may wake up to a millisecond early
                     await asyncio.sleep(wait)
             try:
-                await task(**arguments).on_queue(queue).dispatch()
+                await dispatch(task)
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:

@@ -70,7 +70,10 @@ def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: f
             redis_url=stack.redis_url,
         ),
         task=planned.scenario.workload.task,
-        in_flight=planned.scenario.load.in_flight,
+        in_flight=min(
+            planned.scenario.load.in_flight,
+            framework(planned.variant.framework).MOST_IN_FLIGHT,
+        ),
         labels=planned.record().labels(session),
         trace_ratio=trace_ratio,
     )

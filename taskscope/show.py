@@ -109,7 +109,7 @@ def _side(side: Side | None, write: Callable[[float], str]) -> str:
 
 def _settings(comparison: Comparison) -> Table:
     table = Table(title="Settings", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=26)
     sides = [name for name in (comparison.first, comparison.second) if name]
     for name in sides:
         table.add_column(name)
