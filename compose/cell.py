@@ -12,6 +12,7 @@ from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.process import Process, free_port
+from instrumentation.server import Announcement
 
 _WORKER_GRACE_SECONDS = 15.0
 _GRACE_SECONDS = 5.0
@@ -75,7 +76,8 @@ class Cell:
         process = Process("exporters", command, log, self._environ, cwd=self._work)
         self._processes.append(process)
         labels = {**self._spec.labels, "component": "exporters"}
-        services.announce(self._targets / f"exporters-{process.pid}.json", [port], labels)
+        file = self._targets / f"exporters-{process.pid}.json"
+        Announcement.publish(file, f"127.0.0.1:{port}", labels)
         return process
 
     def _log(self, role: str) -> Path:

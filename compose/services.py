@@ -1,7 +1,6 @@
 """The command lines of Redis, Prometheus, exporters and generator, however they are run."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from compose.command import Command, python
@@ -37,11 +36,3 @@ def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: 
 def generator(plan: dict[str, object], environ: dict[str, str]) -> Command:
     """Return the load generator with its plan."""
     return Command(python("loadgen", json.dumps(plan)), environ)
-
-
-def announce(path: Path, ports: Iterable[int], labels: dict[str, str]) -> None:
-    """Write a `file_sd` file in one step, so that Prometheus never reads half of it."""
-    temporary = path.with_suffix(".tmp")
-    targets = [f"127.0.0.1:{port}" for port in ports]
-    temporary.write_text(json.dumps([{"targets": targets, "labels": labels}]))
-    temporary.replace(path)

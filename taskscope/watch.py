@@ -6,7 +6,7 @@ Every figure in it comes from Prometheus. It goes to stderr: stdout belongs to t
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import requests
@@ -50,22 +50,23 @@ class Watch:
     def following(self, prometheus_url: str) -> Iterator[None]:
         """Refresh the view from that Prometheus while the block lasts."""
         follower = threading.Thread(target=self._follow, args=(prometheus_url,), daemon=True)
+        with self._display():
+            follower.start()
+            try:
+                yield
+            finally:
+                self._stop.set()
+                follower.join()
+
+    def _display(self) -> AbstractContextManager[object]:
         if not self._console.is_terminal:
-            follower.start()
-            try:
-                yield
-            finally:
-                self._stop.set()
-                follower.join()
-            return
-        with Live(get_renderable=self._render, console=self._console, refresh_per_second=4,
-                  transient=True):  # fmt: skip
-            follower.start()
-            try:
-                yield
-            finally:
-                self._stop.set()
-                follower.join()
+            return nullcontext()
+        return Live(
+            get_renderable=self._render,
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+        )
 
     def cell(self, number: int, planned: PlannedCell) -> None:
         """A cell begins."""
