@@ -1,9 +1,9 @@
 """Which Redis a run may use, and what becomes of what it holds."""
 
+import os
 import signal
-from pathlib import os
+from pathlib import Path
 
-import Path
 import pytest
 import redis
 from real_redis import RedisServer
