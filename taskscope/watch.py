@@ -123,10 +123,13 @@ class Watch:
         prometheus = prometheus_api.connect(url)
         while not self._stop.wait(_REFRESH_SECONDS):
             self._refresh(prometheus)
-            if not self._console.is_terminal and self._phase == "measuring" and (
-                time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS
-            ):  # fmt: skip
-                self._console.print(Text(self._line()), soft_wrap=True)
+            if not self._console.is_terminal:
+                self._print_line_if_due(time.monotonic())
+
+    def _print_line_if_due(self, now: float) -> None:
+        if self._phase == "measuring" and now - self._last_line >= _LINE_EVERY_SECONDS:
+            self._last_line = now
+            self._console.print(Text(self._line()), soft_wrap=True)
 
     def _refresh(self, prometheus: PrometheusConnect) -> None:
         """Take the newest figures. A side that is not measured now keeps the last ones it had."""
