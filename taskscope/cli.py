@@ -1,12 +1,10 @@
 """The command line. Each command is a few lines: what it does lies in the modules it names."""
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +13,7 @@ from rich.text import Text
 
 from compose.errors import ServiceError
 from taskscope import doctor as doctor_checks
-from taskscope import rundir
+from taskscope import interruption, rundir
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.plan import plan
@@ -28,7 +26,6 @@ from taskscope.summary import Summary, summarise
 from taskscope.watch import Watch
 
 _INVALID = 4
-_INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -226,19 +223,9 @@ def _keeping(directory: Path) -> Iterator[None]:
         raise
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    """End on SIGTERM as on Ctrl-C, so that everything is stopped in order."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _Terminated
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
 def main() -> None:
     """Run the command line; turn errors that a user can cause into two lines and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interruption.install()
     try:
         code = app(standalone_mode=False) or 0  # Typer returns the code of an Exit
     except (TaskscopeError, ServiceError) as error:
@@ -247,10 +234,8 @@ def main() -> None:
         error.show()  # type: ignore[attr-defined]
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
-    if code == _INTERRUPTED and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        code = 128 + signal.SIGTERM
-    sys.exit(code)
+        code = 1  # only a signal interrupts, and has the last word
+    sys.exit(interruption.exit_code() or code)
 
 
 def _explain(error: TaskscopeError | ServiceError) -> int:

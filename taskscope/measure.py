@@ -13,7 +13,7 @@ from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack
 from extract.manifest import CellRecord, Problem
-from taskscope import prometheus_api
+from taskscope import interruption, prometheus_api
 from taskscope.observer import Observer
 from taskscope.plan import PlannedCell
 
@@ -85,6 +85,7 @@ def _run(
     cell = stack.start_cell(spec)
 
     def check() -> None:
+        interruption.check()
         stack.check()
         if dead := cell.dead():
             raise dead.died()

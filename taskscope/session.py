@@ -17,7 +17,7 @@ from compose.frameworks import framework
 from compose.native import NativeStack, require
 from extract.manifest import Manifest
 from tasks import workloads
-from taskscope import prometheus_api
+from taskscope import interruption, prometheus_api
 from taskscope.errors import TaskscopeError, UsageError
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
@@ -88,6 +88,7 @@ def _measure_all(
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
             for number, planned in enumerate(cells, start=1):
+                interruption.check()
                 watch.cell(number, planned)
                 record = measure(stack, planned, manifest.session, options.trace_ratio, watch.phase)
                 manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
