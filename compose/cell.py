@@ -43,7 +43,6 @@ class Cell:
         # A framework is set by its variant, and not behind the user's back by variables around.
         self._environ = {k: v for k, v in environ.items() if not k.startswith(module.VARIABLES)}
         self._work = work
-        self.roles: dict[str, list[int]] = {"worker": [], "generator": []}
         self._processes: list[Process] = []
         self.exporters = self._start_exporters()
         self.worker = self._start("worker", module.worker(spec.worker))
@@ -55,7 +54,10 @@ class Cell:
         }
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
-        self.roles = {"worker": [self.worker.pid], "generator": [self.generator.pid]}
+        self.roles: dict[str, list[int]] = {
+            "worker": [self.worker.pid],
+            "generator": [self.generator.pid],
+        }
 
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
         environ = self._telemetry_environment(role)

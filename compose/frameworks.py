@@ -28,6 +28,11 @@ class Framework(Protocol):
         """Return the keys that a queue may leave in Redis, by database."""
 
 
+def in_flight(name: str, allowed: int) -> int:
+    """Return how many publishes a framework's client has under way at once, of those allowed."""
+    return min(allowed, framework(name).MOST_IN_FLIGHT)
+
+
 def framework(name: str) -> Framework:
     """Return the module of the framework of that name."""
     return cast("Framework", importlib.import_module(f"compose.{name}"))

@@ -6,7 +6,7 @@ A check that fails makes the cell invalid: it is kept, it says why, and it stays
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from extract.manifest import CellRecord, Problem
+from extract.manifest import CellRecord
 from instrumentation.buckets import bucket_around
 
 _LAG_BOUND_SECONDS = 0.010
@@ -41,11 +41,6 @@ def audit(cell: CellRecord, promql: Figures, traces: Figures) -> list[Finding]:
     findings += [_scrapes(promql), _generator_lag(promql), _throughput_agrees(promql, traces)]
     findings.append(_quantiles_agree(promql, traces))
     return findings
-
-
-def problem(finding: Finding) -> Problem:
-    """Return a finding that does not hold as a problem."""
-    return Problem(check=finding.check, message=finding.found, remedy=finding.remedy)
 
 
 def _unfinished() -> Finding:

@@ -26,11 +26,6 @@ class Recorder:
     def __len__(self) -> int:
         return len(self._records)
 
-    @property
-    def pending_bytes(self) -> int:
-        """How many bytes the children have written that nobody drained yet."""
-        return self._spool.pending_bytes
-
     def drain(self) -> list[Record]:
         """Take all records so far, this process's first.
 

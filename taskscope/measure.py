@@ -10,7 +10,7 @@ from compose import broker
 from compose.cell import Cell, CellSpec
 from compose.command import WorkerSettings
 from compose.errors import ServiceError
-from compose.frameworks import framework
+from compose.frameworks import framework, in_flight
 from compose.native import NativeStack
 from extract.manifest import CellRecord, Problem
 from taskscope import interruption, prometheus_api
@@ -70,10 +70,7 @@ def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: f
             redis_url=stack.redis_url,
         ),
         task=planned.scenario.workload.task,
-        in_flight=min(
-            planned.scenario.load.in_flight,
-            framework(planned.variant.framework).MOST_IN_FLIGHT,
-        ),
+        in_flight=in_flight(planned.variant.framework, planned.scenario.load.in_flight),
         labels=planned.record().labels(session),
         trace_ratio=trace_ratio,
     )

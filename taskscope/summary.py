@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compose.frameworks import framework
+from compose.frameworks import in_flight
 from extract.compare import Line, compare
 from extract.dataset import Dataset, valid_cells
 from extract.manifest import Manifest
@@ -99,9 +99,7 @@ def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[s
         "tasks": scenario["workload"]["count"],
         "warm-up tasks": scenario["run"]["warmup"],
         "arrivals": scenario["load"]["arrivals"]["kind"],
-        "publishes in flight": min(
-            scenario["load"]["in_flight"], framework(variant["framework"]).MOST_IN_FLIGHT
-        ),
+        "publishes in flight": in_flight(variant["framework"], scenario["load"]["in_flight"]),
     }
     return {
         **common,

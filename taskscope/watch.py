@@ -33,7 +33,7 @@ _COLUMNS = (
 
 
 class Watch:
-    """Follows a run. Silent unless `console` is given."""
+    """Follows a run of so many cells, and shows on the console how it goes."""
 
     def __init__(self, console: Console, cells: int) -> None:
         self._console = console
