@@ -40,13 +40,11 @@ from asynctasq.tasks.utils import execution_helpers
 from opentelemetry import context as otel_context
 
 from instrumentation.attempt import Attempt, describe
+from instrumentation.carrier import UNREADABLE, is_sampled, pack
 from instrumentation.pool import begin_now, timed_call, unwrap
 from instrumentation.propagation import (
     CARRIER,
-    UNREADABLE,
     current_task,
-    is_sampled,
-    pack,
     scheduled_instant,
     sender_ids,
     task_context,

@@ -8,20 +8,17 @@ from time import time_ns
 
 from opentelemetry import context as otel_context
 
-from instrumentation.live import LiveSpan
-from instrumentation.propagation import (
+from instrumentation.carrier import (
     UNREADABLE,
-    CurrentTask,
-    SpanIds,
     begin_trace,
-    current_task,
     is_sampled,
-    new_span_id,
     pack,
     parse_traceparent,
-    task_context,
     unpack,
 )
+from instrumentation.ids import SpanIds, new_span_id
+from instrumentation.live import LiveSpan
+from instrumentation.propagation import CurrentTask, current_task, task_context
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
 
 _STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
@@ -129,8 +126,8 @@ class Attempt:
 
     def wanted(self) -> int:
         """Return when the task was first wanted: as scheduled, else when it was due, or sent."""
-        carried = unpack([self.carrier])
-        return carried.scheduled[0] or max(carried.sent[0], carried.due[0])
+        ((scheduled,), (sent,), (due,)) = unpack([self.carrier]).instants.tolist()
+        return int(scheduled or max(sent, due))
 
     def record(self) -> None:
         """Hand the attempt over; without an explicit outcome, an error makes it a failure."""

@@ -23,12 +23,11 @@ from celery.exceptions import Retry
 from celery.worker import consumer, request
 
 from instrumentation.attempt import Attempt, describe
+from instrumentation.carrier import UNREADABLE, pack
 from instrumentation.propagation import (
     CARRIER,
     TRACEPARENT,
-    UNREADABLE,
     current_task,
-    pack,
     scheduled_instant,
     sender_ids,
 )

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from instrumentation.propagation import new_span_ids, unpack
+from instrumentation.carrier import unpack
+from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE, Record
 
 type Instants = NDArray[np.int64]
@@ -59,12 +60,14 @@ def read(records: Sequence[Record]) -> Finished:
         "_Columns", zip(*records, strict=True)
     )  # fmt: skip
     carried = unpack(carriers)
-    times = (carried.scheduled, carried.sent, carried.due, received, started, completed, acked)
+    times = (received, started, completed, acked)
     rows = zip(
         repeat(DONE), tasks, queues, outcomes, task_ids, numbers, carried.trace_ids,
-        _complete(span_ids), carried.senders, carried.flags, pids, errors, *times, strict=False,
+        _complete(span_ids), carried.senders, carried.flags, pids, errors,
+        *carried.instants.tolist(), *times, strict=False,
     )  # fmt: skip
-    stages = Stages(*(np.array(column, dtype=np.int64) for column in (*times, counted)))
+    arrays = (np.array(column, dtype=np.int64) for column in (*times, counted))
+    stages = Stages(*carried.instants, *arrays)
     labels = list(zip(tasks, queues, outcomes, strict=True))
     return Finished(list(rows), labels, stages, carried.unreadable)
 
@@ -72,6 +75,8 @@ def read(records: Sequence[Record]) -> Finished:
 def _complete(span_ids: Sequence[str]) -> Sequence[str]:
     """Make the ids that nobody asked for while the task ran."""
     made = new_span_ids(len(span_ids))
+    if not any(span_ids):
+        return made
     return [known or new for known, new in zip(span_ids, made, strict=True)]
 
 

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 from urllib.parse import unquote
 
-from instrumentation.propagation import new_span_id
+from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, SENT, Error, Record
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5

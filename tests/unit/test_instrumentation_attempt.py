@@ -8,7 +8,8 @@ from opentelemetry.trace import Tracer, TracerProvider
 
 from instrumentation import live
 from instrumentation.attempt import Attempt, SpooledAttempt, describe
-from instrumentation.propagation import SpanIds, pack, unpack
+from instrumentation.carrier import pack, unpack
+from instrumentation.ids import SpanIds
 from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Record
 
@@ -94,8 +95,9 @@ def test_a_retry_carries_the_first_schedule_in_the_same_trace() -> None:
     resent = first.next_carrier(SENT + 9)
     second = attempt(resent)
     carried = unpack([resent, second.next_carrier(0)])
-    assert list(carried.scheduled) == [SENT, SENT], "the first sending, as there was no schedule"
-    assert list(carried.due) == [SENT + 9, 0]
+    scheduled, _, due = carried.instants.tolist()
+    assert scheduled == [SENT, SENT], "the first sending, as there was no schedule"
+    assert due == [SENT + 9, 0]
     assert set(carried.trace_ids) == {SENDER.trace_id}
     assert set(carried.flags) == {"01"}
     assert len({SENDER.span_id, *carried.senders, first.span_id, second.span_id}) == 5

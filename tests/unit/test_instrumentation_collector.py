@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers import Scrape
 
+from instrumentation.carrier import pack
 from instrumentation.collector import Collector
-from instrumentation.propagation import pack
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
     ACK_PENDING,
