@@ -4,6 +4,7 @@ Every task has a CONSUMER span, built from its record. A sampled one also has th
 below it, made by the application's own tracer provider while the task runs.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -12,6 +13,21 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
 from instrumentation.propagation import SpanIds
+
+#: Whose spans these are; None stands for the application's own provider, whenever it comes.
+_provider: trace.TracerProvider | None = None
+
+
+def use(provider: trace.TracerProvider | None) -> Callable[[], None]:
+    """Make live spans with `provider` from now on; the result takes that back."""
+    global _provider
+    before, _provider = _provider, provider
+
+    def undo() -> None:
+        global _provider  # noqa: PLW0603
+        _provider = before
+
+    return undo
 
 
 class LiveSpan:
@@ -32,9 +48,8 @@ class LiveSpan:
         )
         context = trace.set_span_in_context(NonRecordingSpan(parent))
         with suppress(Exception):  # an application's span processor must not stop its tasks
-            span = trace.get_tracer("taskscope.instrumentation").start_span(
-                f"run {task}", context=context
-            )
+            tracer = trace.get_tracer("taskscope.instrumentation", tracer_provider=_provider)
+            span = tracer.start_span(f"run {task}", context=context)
             return cls(span) if span.is_recording() else None
         return None
 

@@ -20,6 +20,7 @@ SCHEDULED = "taskqueue-scheduled-ns"
 SENT = "taskqueue-sent-ns"
 RECEIVED = "taskqueue-received-ns"
 
+_SUPPRESSION_KEYS = (otel_context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")  # noqa: SLF001
 _SAMPLED = 0x01
 # Version, trace id, parent id, flags. W3C calls version ff and ids of zero invalid.
 _HEADER = re.compile(
@@ -84,6 +85,12 @@ def _continues(match: re.Match[str]) -> bool:
 def orphan() -> SpanIds:
     """Stand for the sender of a message without context: a new trace, unsampled, no span."""
     return SpanIds(f"{_random_bits(128) or 1:032x}", NO_SPAN, sampled=False)
+
+
+def suppressed() -> bool:
+    """Tell whether the application wants nothing instrumented (`suppress_instrumentation`)."""
+    current = otel_context.get_current()
+    return bool(current) and any(map(current.get, _SUPPRESSION_KEYS))
 
 
 def sender_ids(sample_ratio: float) -> tuple[str, str]:

@@ -14,8 +14,9 @@ from real_redis import free_port
 from workers import eventually, parse_line
 
 from instrumentation import sinks, spans
+from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT
-from instrumentation.sinks import FileSink, HttpSink
+from instrumentation.sinks import FileSink
 
 LINES = [("one\n", 1), ("two\n", 2)]
 RECORD = (SENT, "té", "q", "1", f"00-{'a' * 32}-{'b' * 16}-00", "", 0, 1, 2, None)
@@ -86,7 +87,7 @@ def test_a_line_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
 
 def test_a_backend_gets_valid_otlp_with_the_configured_headers() -> None:
     with backend() as (url, handler):
-        sink = HttpSink(url, {"Authorization": "Bearer x"})
+        sink = HttpSink(url, Transport({"Authorization": "Bearer x"}))
         assert sink.write(spans.lines([RECORD] * 300, "celery", {"service.name": "ü"})) == 0
         assert sink.close() == 0
         bodies = [body for _, body in handler.received]
@@ -99,7 +100,7 @@ def test_a_backend_gets_valid_otlp_with_the_configured_headers() -> None:
 
 
 def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixture) -> None:
-    sink = HttpSink(f"http://127.0.0.1:{free_port()}/v1/traces", {})
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}/v1/traces", Transport())
     dropped = sink.write(LINES * 2)
     dropped += eventually(lambda: sink.write([]), "drops")
     dropped += sink.close()
@@ -109,13 +110,13 @@ def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixtur
 
 def test_a_refusal_is_a_drop() -> None:
     with backend(status=503) as (url, _):
-        sink = HttpSink(url, {})
+        sink = HttpSink(url, Transport())
         assert sink.write(LINES) + sink.close() == 3
 
 
 def test_a_bad_header_does_not_end_the_sending() -> None:
     with backend() as (url, _):
-        sink = HttpSink(url, {"X": "ключ"})
+        sink = HttpSink(url, Transport({"X": "ключ"}))
         assert sink.write(LINES) + sink.close() == 3
         assert not sink._thread.is_alive()
 
@@ -124,7 +125,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks, "_MOST_QUEUED_LINES", 2)
     with backend() as (url, handler):
         handler.hold.clear()
-        sink = HttpSink(url, {}, close_after_seconds=0.05)
+        sink = HttpSink(url, Transport(), close_after_seconds=0.05)
         dropped = sink.write([("x", 1)] * 10)
         assert dropped >= 7, "one is on its way at most, two wait"
         dropped += sink.close()
@@ -132,7 +133,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_threads_lose_no_count() -> None:
-    sink = HttpSink(f"http://127.0.0.1:{free_port()}", {})
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}", Transport())
     threads = [
         threading.Thread(target=lambda: [sink._drop(1) for _ in range(2000)]) for _ in range(4)
     ]
