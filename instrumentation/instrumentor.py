@@ -34,7 +34,6 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     rival: ClassVar[tuple[str, str, str] | None] = None
 
     _undo: Undo | None = None
-    _warned = False
 
     def instrumentation_dependencies(self) -> tuple[str]:
         return (self.requirement,)
@@ -61,46 +60,29 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         telemetry: Telemetry = kwargs.get("telemetry") or Telemetry(
             self.system, registry=kwargs.get("registry"), tracer_provider=provider
         )
-
-        def worker_starts() -> None:
-            telemetry.serve()
-            self.warn_of_rival()
-
-        self._undo = undo_all([
-            *([telemetry.close] if own else []),
-            live.use(provider),
-            self._wrap(telemetry),
-            self._when_a_worker_starts(worker_starts),
-        ])  # fmt: skip
-        telemetry.start()
-        self.warn_of_rival()
+        steps = [telemetry.close] if own else []
+        steps += [live.use(provider), self._wrap(telemetry)]
+        steps.append(self._when_a_worker_starts(telemetry.serve))
+        self._undo = undo_all(steps)
+        telemetry.start(serving=self._warn_of_rival)
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         if self._undo:
             self._undo()
-        self._undo, self._warned = None, False
+        self._undo = None
 
-    def warn_of_rival(self) -> None:
-        """Say once when another instrumentor traces the same tasks."""
-        if self.rival is None or self._warned:
+    def _warn_of_rival(self) -> None:
+        """Say when another instrumentor traces the same tasks: now, when all have been loaded."""
+        if self.rival is None:
             return
         module, name, entry = self.rival
         rival = getattr(sys.modules.get(module), name, None)
         if rival is not None and rival().is_instrumented_by_opentelemetry:
-            self._warned = True
             _log.warning(
                 "every task is traced twice, by taskqueue_%s and by %s.%s: disable one of them, "
                 "with OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=%s or =taskqueue_%s",
                 *(self.system, module, name, entry, self.system),
             )
-
-
-def warn_of_rivals() -> None:
-    """Look again after `opentelemetry-instrument` has loaded every instrumentor."""
-    for kind in TaskQueueInstrumentor.__subclasses__():
-        instrumentor = kind()
-        if instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.warn_of_rival()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import util
 from pathlib import Path
@@ -54,6 +54,7 @@ class Telemetry:
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
         self._busy = self._started = self._served = False
+        self._serving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -62,17 +63,17 @@ class Telemetry:
         names = dict.fromkeys((self.resource["service.name"], self._system, self._owner))
         return "-".join(map(str, names))
 
-    def start(self) -> None:
+    def start(self, serving: Callable[[], None] = lambda: None) -> None:
         """Drain from now on, and write the last records at the end of the process.
 
         The metrics port opens by `serve`, or else once there is something to see: a process that
         only imports an instrumented application, as the children of process pools do, never has a
-        port.
+        port. `serving` is called when it opens.
         """
         with self._lock:
             if self._started or self._stopping.is_set():
                 return
-            self._started = True
+            self._started, self._serving = True, serving
         threading.Thread(target=self._drain_forever, name="telemetry-drain", daemon=True).start()
         atexit.register(self.close)
         # The children of multiprocessing call no atexit functions, and forget at their beginning
@@ -89,6 +90,7 @@ class Telemetry:
                 return
             self._served = True
             self._listen()
+        self._serving()
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
