@@ -61,8 +61,8 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self.system, registry=kwargs.get("registry"), tracer_provider=provider
         )
         steps = [telemetry.close] if own else []
-        steps += [live.use(provider), self._wrap(telemetry)]
-        steps.append(self._when_a_worker_starts(telemetry.serve))
+        steps += [live.use(provider)] if provider else []
+        steps += [self._wrap(telemetry), self._when_a_worker_starts(telemetry.serve)]
         self._undo = undo_all(steps)
         telemetry.start(serving=self._warn_of_rival)
 

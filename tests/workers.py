@@ -59,7 +59,11 @@ class Span:
 
 def parse_line(line: str) -> list[Span]:
     """Parse a line as strictly as OTLP allows: an unknown field or a wrong type is an error."""
-    data = json_format.ParseDict(_with_base64_ids(json.loads(line)), TracesData())
+    return spans_of(json_format.ParseDict(_with_base64_ids(json.loads(line)), TracesData()))
+
+
+def spans_of(data: TracesData) -> list[Span]:
+    """Return the spans of one OTLP message."""
     return [
         _span(span)
         for resource in data.resource_spans
