@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from instrumentation.instrumentor import TaskQueueInstrumentor, extra
 
-with extra("celery"):
+with extra("celery", "billiard"):
     from billiard.exceptions import TimeLimitExceeded, WorkerLostError
     from celery import _state, signals
     from celery.app import amqp, trace

@@ -86,12 +86,12 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Say which extra brings the framework whose import fails inside the block."""
+def extra(name: str, *others: str) -> Iterator[None]:
+    """Say which extra brings the framework, if importing it, or what comes with it, fails."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if error.name not in {name, *others}:
             raise
         raise ModuleNotFoundError(
             f"{name} is not installed: pip install 'taskscope-instrumentation[{name}]'", name=name

@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from workers import parse_line, spans_of
 
-from instrumentation import spans
+from instrumentation import live, spans
+from instrumentation.propagation import SpanIds
 from instrumentation.provider import ProviderSink
 from instrumentation.records import DONE, FAILURE, RETRY, SENT, SUCCESS, Record
 from instrumentation.telemetry import Telemetry
@@ -114,3 +115,15 @@ def test_the_applications_provider_may_come_late(monkeypatch: pytest.MonkeyPatch
     telemetry._write_spans(RECORDS[:1])
     telemetry.close()
     assert [span.name for span in exporter.get_finished_spans()] == ["send shop"]
+
+
+def test_live_spans_are_made_by_the_given_provider() -> None:
+    exporter = InMemorySpanExporter()
+    undo = live.use(provider(exporter))
+    span = live.LiveSpan.begin(SpanIds(TRACE, SPAN, sampled=True), "ok")
+    undo()
+    assert span is not None
+    span.end(None, 10)
+    (finished,) = exporter.get_finished_spans()
+    assert (finished.name, finished.parent and finished.parent.span_id) == ("run ok", int(SPAN, 16))
+    assert live.LiveSpan.begin(SpanIds(TRACE, SPAN, sampled=True), "ok") is None
