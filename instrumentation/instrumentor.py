@@ -38,6 +38,14 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def instrumentation_dependencies(self) -> tuple[str]:
         return (self.requirement,)
 
+    def instrument(self, **kwargs: Any) -> None:
+        """Instrument, unless the framework's version is one that this does not know.
+
+        `opentelemetry-instrument` asks to skip that check, after having looked at what the whole
+        distribution requires: which is neither framework.
+        """
+        super().instrument(**kwargs | {"skip_dep_check": False})
+
     @abstractmethod
     def _wrap(self, telemetry: "Telemetry") -> Undo:
         """Wrap the framework's calls."""

@@ -133,6 +133,17 @@ def test_uninstrumenting_restores_the_framework_exactly(kind: Kind) -> None:
 
 
 @BOTH
+def test_a_version_that_is_not_known_is_left_alone(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kind, "requirement", f"{kind.system} >= 99")
+    kind().instrument(skip_dep_check=True)  # as opentelemetry-instrument does
+    assert not kind().is_instrumented_by_opentelemetry
+    (record,) = caplog.records
+    assert f"{kind.system} >= 99" in record.getMessage()
+
+
+@BOTH
 def test_a_worker_serves_when_it_starts_and_no_more_when_it_is_uninstrumented(
     kind: Kind, tmp_path: Path
 ) -> None:
