@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from multiprocessing import util
 from pathlib import Path
 
@@ -84,9 +83,11 @@ class Telemetry:
 
     def serve(self) -> None:
         """Start, open the metrics port and announce it; calling it again does nothing."""
+        if self._forked():
+            return
         self.start()
         with self._lock:
-            if self._served or self._stopping.is_set() or os.getpid() != self._owner:
+            if self._served or self._stopping.is_set():
                 return
             self._served = True
             self._listen()
@@ -94,8 +95,10 @@ class Telemetry:
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
+        if self._forked():
+            return
         with self._lock:
-            if self._stopping.is_set() or os.getpid() != self._owner:
+            if self._stopping.is_set():
                 return
             self._stopping.set()
         atexit.unregister(self.close)
@@ -106,6 +109,10 @@ class Telemetry:
         self._drain(final=True)
         if dropped := self._sink.close():
             _log.error("%d spans could not be sent before the end", dropped)
+
+    def _forked(self) -> bool:
+        """Tell a forked child, whose copy of the lock may be held for ever."""
+        return os.getpid() != self._owner
 
     def _listen(self) -> None:
         host = self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "127.0.0.1"
@@ -134,12 +141,9 @@ class Telemetry:
         return own + generate_latest(self._registry).decode() if self._registry else own
 
     def _drain_forever(self) -> None:
-        """Keep memory flat when nobody scrapes."""
+        """Keep memory flat when nobody scrapes, and open the port once there is something to see."""
         while not self._stopping.wait(_DRAIN_AFTER_SECONDS):
             self._drain()
-            if self._busy:
-                with suppress(RuntimeError):  # no thread can be started: the process is ending
-                    self.serve()
 
     def _drain(self, *, final: bool = False) -> None:
         """Drain whatever happens: a defect here must neither end the thread nor the process."""
@@ -148,6 +152,8 @@ class Telemetry:
                 self._collector.drain(final=True)
             else:
                 self._collector.drain_if_neglected(int(_DRAIN_AFTER_SECONDS * 1e9))
+                if self._busy:
+                    self.serve()
         except Exception:  # noqa: BLE001 - that is the point
             _log.exception("task telemetry was lost")
 

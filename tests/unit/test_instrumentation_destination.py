@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from instrumentation import destination, provider, settings
+from instrumentation import destination, provider, sdk, settings
 from instrumentation.destination import choose, otlp_endpoint
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.provider import ProviderSink
@@ -91,6 +91,23 @@ def test_a_provider_that_is_none_of_the_sdks_is_not_the_applications(
 ) -> None:
     monkeypatch.setattr(provider.trace, "get_tracer_provider", trace.NoOpTracerProvider)
     assert provider.application_provider() is None
+
+
+def test_live_spans_go_where_the_others_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: list[trace.TracerProvider] = []
+    monkeypatch.setattr(sdk.trace, "set_tracer_provider", made.append)
+    sdk.configure("celery", {})
+    sdk.configure("celery", {**ANY, "OTEL_SDK_DISABLED": "true"})
+    assert not made
+    sdk.configure("celery", {"TASKQUEUE_TRACES_DIR": "somewhere"})
+    assert len(made) == 1
+    assert not caplog.records
+    sdk.configure("celery", {BASE: "http://x", PROTOCOL: "grpc"})
+    assert len(made) == 1
+    (record,) = caplog.records
+    assert f"no spans are sent to {BASE}" in record.getMessage()
 
 
 def test_pairs_are_percent_decoded() -> None:

@@ -279,11 +279,14 @@ def test_a_forked_child_leaves_everything_to_its_parent(tmp_path: Path) -> None:
         start_worker(CeleryInstrumentor)
         CeleryInstrumentor().uninstrument()
 
-    CeleryInstrumentor().instrument()
+    telemetry = Telemetry("celery")
+    CeleryInstrumentor().instrument(telemetry=telemetry)
     process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
+    with telemetry._lock:  # as it may be at any time: in the child nobody will ever release it
+        process.start()
     process.join(20)
     assert process.exitcode == 0
     assert not targets(tmp_path)
     start_worker(CeleryInstrumentor)
     assert len(targets(tmp_path)) == 1
+    telemetry.close()
