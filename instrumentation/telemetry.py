@@ -141,7 +141,7 @@ class Telemetry:
         return own + generate_latest(self._registry).decode() if self._registry else own
 
     def _drain_forever(self) -> None:
-        """Keep memory flat when nobody scrapes, and open the port once there is something to see."""
+        """Keep memory flat when nobody scrapes; open the port once there is something to see."""
         while not self._stopping.wait(_DRAIN_AFTER_SECONDS):
             self._drain()
 
