@@ -63,7 +63,7 @@ command -v redis-server >/dev/null || services+=(redis-server)
 command -v prometheus >/dev/null || services+=(prometheus)
 [ ${#services[@]} = 0 ] || install_packages "${services[@]}"
 
-fingerprint=$(cat pyproject.toml uv.lock compose/setup.sh | sha256sum)
+fingerprint=$(cat pyproject.toml instrumentation/pyproject.toml uv.lock compose/setup.sh | sha256sum)
 if [ "$(cat .venv/setup-done 2>/dev/null)" != "$fingerprint" ]; then
   uv=$(find_uv)
   python=$(find_python) || python=3.12  # none runs here: uv fetches one

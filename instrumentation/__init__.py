@@ -2,9 +2,12 @@
 
 The hot path hands one small tuple to a recorder and returns (`records`, `recorder`, `spool`). When
 Prometheus scrapes, the collector drains the tuples, bins them into histograms (`histogram`,
-`collector`) and writes OTLP spans (`spans`, `sinks`). `attempt` is the life of one execution, and
-`celery` and `asynctasq` are the only modules that know a framework: each wraps a few of its calls.
+`collector`) and writes OTLP spans (`spans`) to where they are wanted (`destination`, `sinks`,
+`otlp`, `provider`). `attempt` is the life of one execution, and `celery` and `asynctasq` are the
+only modules that know a framework: each wraps a few of its calls, and has an `instrumentor`.
 
+    CeleryInstrumentor().instrument()
+    opentelemetry-instrument celery -A shop.tasks worker
     python -m instrumentation celery -A shop.tasks worker
     python -m instrumentation asynctasq worker --queues mail
 """

@@ -11,7 +11,6 @@ from importlib.metadata import entry_points
 
 if __name__ == "__main__":  # a spawned pool child imports this module too, but does not run it
     from instrumentation import sdk
-    from instrumentation.telemetry import Telemetry, otlp_endpoint
 
 
 def main(argv: list[str]) -> None:
@@ -22,12 +21,9 @@ def main(argv: list[str]) -> None:
     commands = entry_points(group="console_scripts", name=framework)
     if not commands:
         sys.exit(f"instrumentation: no command '{framework}' is installed here")
-    telemetry = Telemetry(framework)
-    if os.environ.get("OTEL_TRACES_EXPORTER") != "none":
-        traces_dir = os.environ.get("TASKQUEUE_TRACES_DIR")
-        sdk.configure(telemetry.resource, otlp_endpoint(os.environ), traces_dir)
-    importlib.import_module(f"instrumentation.{framework}").instrument(telemetry)
-    telemetry.serve()
+    adapter = importlib.import_module(f"instrumentation.{framework}")
+    sdk.configure(adapter.Instrumentor.system, os.environ)
+    adapter.Instrumentor().instrument()
     sys.argv = argv
     sys.exit(next(iter(commands)).load()())
 

@@ -20,24 +20,28 @@ from inspect import iscoroutinefunction
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from asynctasq.config import Config
-from asynctasq.core.dispatcher import Dispatcher
-from asynctasq.core.worker import Worker
-from asynctasq.drivers.retry_utils import calculate_retry_delay
-from asynctasq.serializers.msgspec_serializer import MsgspecSerializer
-from asynctasq.tasks import (
-    AsyncProcessTask,
-    BaseTask,
-    FunctionTask,
-    SyncProcessTask,
-    SyncTask,
-)
-from asynctasq.tasks.infrastructure.process_pool_manager import ProcessPoolManager
-from asynctasq.tasks.services.executor import TaskExecutor
-from asynctasq.tasks.services.serializer import TaskSerializer
-from asynctasq.tasks.types import sync_task
-from asynctasq.tasks.utils import execution_helpers
 from opentelemetry import context as otel_context
+
+from instrumentation.instrumentor import TaskQueueInstrumentor, extra
+
+with extra("asynctasq"):
+    from asynctasq.config import Config
+    from asynctasq.core.dispatcher import Dispatcher
+    from asynctasq.core.worker import Worker
+    from asynctasq.drivers.retry_utils import calculate_retry_delay
+    from asynctasq.serializers.msgspec_serializer import MsgspecSerializer
+    from asynctasq.tasks import (
+        AsyncProcessTask,
+        BaseTask,
+        FunctionTask,
+        SyncProcessTask,
+        SyncTask,
+    )
+    from asynctasq.tasks.infrastructure.process_pool_manager import ProcessPoolManager
+    from asynctasq.tasks.services.executor import TaskExecutor
+    from asynctasq.tasks.services.serializer import TaskSerializer
+    from asynctasq.tasks.types import sync_task
+    from asynctasq.tasks.utils import execution_helpers
 
 from instrumentation.attempt import Attempt, describe
 from instrumentation.carrier import UNREADABLE, is_sampled, pack
@@ -47,6 +51,7 @@ from instrumentation.propagation import (
     current_task,
     scheduled_instant,
     sender_ids,
+    suppressed,
     task_context,
 )
 from instrumentation.records import FAILURE, RETRY
@@ -85,6 +90,8 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
     async def dispatch(
         self: Dispatcher, task: BaseTask, queue: str | None = None, delay: int | None = None
     ) -> str:
+        if suppressed():
+            return await send(self, task, queue, delay)
         traceparent, parent = sender_ids(telemetry.sample_ratio)
         scheduled, error = scheduled_instant(), None
         sent = time_ns()
@@ -352,3 +359,26 @@ def run_sync_process_task(serialized_task: bytes) -> Any:
     task: Any = asyncio.run(TaskSerializer().deserialize(serialized_task))
     begin_now()
     return task.execute()
+
+
+class AsyncTasQInstrumentor(TaskQueueInstrumentor):
+    """Instruments the AsyncTasQ producers and workers of this process."""
+
+    system = "asynctasq"
+    requirement = "asynctasq >= 1.7"
+
+    def _wrap(self, telemetry: "Telemetry") -> Undo:
+        return instrument(telemetry)
+
+    def _when_a_worker_starts(self, call: Callable[[], None]) -> Undo:
+        def announcing(start: Callable[..., Any]) -> Callable[..., Any]:
+            async def start_worker(self: Worker, *args: Any, **kwargs: Any) -> None:
+                call()
+                await start(self, *args, **kwargs)
+
+            return start_worker
+
+        return wrap(Worker, "start", announcing)
+
+
+Instrumentor = AsyncTasQInstrumentor

@@ -16,11 +16,14 @@ from datetime import datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery import _state, signals
-from celery.app import amqp, trace
-from celery.exceptions import Retry
-from celery.worker import consumer, request
+from instrumentation.instrumentor import TaskQueueInstrumentor, extra
+
+with extra("celery", "billiard"):
+    from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+    from celery import _state, signals
+    from celery.app import amqp, trace
+    from celery.exceptions import Retry
+    from celery.worker import consumer, request
 
 from instrumentation.attempt import Attempt, describe
 from instrumentation.carrier import UNREADABLE, pack
@@ -30,6 +33,7 @@ from instrumentation.propagation import (
     current_task,
     scheduled_instant,
     sender_ids,
+    suppressed,
 )
 from instrumentation.records import ACK_PENDING, ACKED, FAILURE, RETRY, SUCCESS
 from instrumentation.records import SENT as SENT_KIND
@@ -75,6 +79,8 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         send = make(self)
 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+            if suppressed():
+                return send(producer, name, message, **options)
             traceparent, parent = sender_ids(telemetry.sample_ratio)
             queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
             task_id = str(message.properties.get("correlation_id", ""))
@@ -254,3 +260,24 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             attempt.record()
 
     return on_failure
+
+
+class CeleryInstrumentor(TaskQueueInstrumentor):
+    """Instruments the Celery producers and workers of this process."""
+
+    system = "celery"
+    requirement = "celery >= 5.7"
+    rival = ("opentelemetry.instrumentation.celery", "CeleryInstrumentor", "celery")
+
+    def _wrap(self, telemetry: "Telemetry") -> Undo:
+        return instrument(telemetry)
+
+    def _when_a_worker_starts(self, call: Callable[[], None]) -> Undo:
+        def worker_starts(**_signal: Any) -> None:
+            call()
+
+        signals.worker_init.connect(worker_starts, weak=False)
+        return lambda: signals.worker_init.disconnect(worker_starts)
+
+
+Instrumentor = CeleryInstrumentor

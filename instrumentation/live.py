@@ -4,7 +4,9 @@ Every task has a CONSUMER span, built from its record. A sampled one also has th
 below it, made by the application's own tracer provider while the task runs.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Self
 
 from opentelemetry import context as otel_context
@@ -12,6 +14,27 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
 from instrumentation.ids import SpanIds
+
+#: Whose spans these are; None stands for the application's own provider, whenever it comes.
+_provider: trace.TracerProvider | None = None
+
+
+def use(provider: trace.TracerProvider | None) -> Callable[[], None]:
+    """Make live spans with `provider` from now on; the result takes that back."""
+    global _provider
+    before, _provider = _provider, provider
+
+    def undo() -> None:
+        global _provider  # noqa: PLW0603
+        _provider = before
+
+    return undo
+
+
+@lru_cache(maxsize=8)
+def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
+    """Making one anew for each span would cost as much as the span."""
+    return provider.get_tracer("taskscope.instrumentation")
 
 
 class LiveSpan:
@@ -32,9 +55,8 @@ class LiveSpan:
         )
         context = trace.set_span_in_context(NonRecordingSpan(parent))
         with suppress(Exception):  # an application's span processor must not stop its tasks
-            span = trace.get_tracer("taskscope.instrumentation").start_span(
-                f"run {task}", context=context
-            )
+            tracer = _tracer(_provider or trace.get_tracer_provider())
+            span = tracer.start_span(f"run {task}", context=context)
             return cls(span) if span.is_recording() else None
         return None
 

@@ -18,10 +18,17 @@ from instrumentation.ids import SpanIds, new_roots, new_span_id
 CARRIER = "taskqueue"
 TRACEPARENT = "traceparent"
 
+_SUPPRESSION_KEYS = (otel_context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")  # noqa: SLF001
 _BATCH = 256
 _ready: dict[float, list[str]] = {}
 os.register_at_fork(after_in_child=_ready.clear)
 _scheduled: ContextVar[int] = ContextVar("taskqueue_scheduled", default=0)
+
+
+def suppressed() -> bool:
+    """Tell whether the application wants nothing instrumented (`suppress_instrumentation`)."""
+    current = otel_context.get_current()
+    return bool(current) and any(map(current.get, _SUPPRESSION_KEYS))
 
 
 def sender_ids(sample_ratio: float) -> tuple[str, str]:

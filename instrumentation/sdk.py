@@ -1,5 +1,6 @@
 """The OpenTelemetry SDK for live spans, where the application has configured none itself."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -16,28 +17,45 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.trace import StatusCode
 
+from instrumentation.destination import otlp_endpoint
+from instrumentation.provider import application_provider
+from instrumentation.settings import Environ, resource, spans_wanted
 from instrumentation.sinks import FileSink
-from instrumentation.spans import Value, compact, readable
+from instrumentation.spans import compact, readable
 
+_log = logging.getLogger(__name__)
 _STATUS_CODES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
 
 
-def configure(
-    resource: Mapping[str, Value], otlp_endpoint: str | None, traces_dir: str | None
-) -> None:
+def configure(system: str, environ: Environ) -> None:
     """Install a tracer provider whose spans go where the task spans go: OTLP, else a file.
 
     Only sampled tasks have live spans. In a file each is written at once when it ends, so nothing
     is lost when a pool child is recycled or killed; by OTLP they are sent in batches.
     """
-    if not (otlp_endpoint or traces_dir):
-        return  # nobody wants spans: tasks keep their ids without a live span
-    provider = TracerProvider(resource=Resource.create(dict(resource)))
-    if otlp_endpoint:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
-    elif traces_dir:
-        provider.add_span_processor(SimpleSpanProcessor(_FileExporter(Path(traces_dir))))
+    if not spans_wanted(environ) or application_provider():
+        return  # tasks keep their ids without a live span, or have the application's
+    endpoint, directory = otlp_endpoint(environ), environ.get("TASKQUEUE_TRACES_DIR")
+    provider = TracerProvider(resource=Resource.create(dict(resource(environ, system))))
+    if endpoint:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    elif directory:
+        provider.add_span_processor(SimpleSpanProcessor(_FileExporter(Path(directory))))
+    else:
+        _warn_of_other_exporters(environ)
+        return
     trace.set_tracer_provider(provider)
+
+
+def _warn_of_other_exporters(environ: Environ) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        if environ.get(name):
+            _log.error(
+                "no spans are sent to %s: this command itself speaks OTLP/HTTP only. Run it under "
+                "opentelemetry-instrument, with opentelemetry-distro and your exporter installed",
+                name,
+            )
+            return
 
 
 class _FileExporter(SpanExporter):

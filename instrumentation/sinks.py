@@ -1,18 +1,19 @@
-"""Where span lines go: a file in OTLP's file format, or an OTLP endpoint over HTTP."""
+"""Where span lines go: a file in OTLP's file format, or what is fed from a thread of its own."""
 
 import errno
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-import requests
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 _log = logging.getLogger(__name__)
-_TIMEOUT_SECONDS = 10
+_CLOSE_AFTER_SECONDS = 10.0
 _MOST_QUEUED_LINES = 1_000
 
 
@@ -27,7 +28,7 @@ class LineSink(Protocol):
 
 
 class NullSink:
-    """Spans are not wanted (OTEL_TRACES_EXPORTER=none): nothing is written, nothing is lost."""
+    """Spans are not wanted: nothing is written, nothing is lost."""
 
     def write(self, lines: Iterable[tuple[str, int]]) -> int:  # noqa: ARG002
         return 0
@@ -72,25 +73,27 @@ class FileSink:
         return 0
 
 
-class HttpSink:
-    """Posts lines as OTLP/HTTP JSON from its own thread; a bounded queue keeps a slow backend away.
+class QueuedSink(ABC):
+    """Delivers lines from its own thread; a bounded queue keeps a slow receiver away.
 
-    What does not fit in the queue, or is refused by the backend, is dropped and counted.
+    What does not fit in the queue, or cannot be delivered, is dropped and counted.
     """
 
-    def __init__(
-        self, url: str, headers: Mapping[str, str], close_after_seconds: float = _TIMEOUT_SECONDS
-    ) -> None:
-        self._url = url
-        self._headers = {"Content-Type": "application/json", **headers}
+    def __init__(self, close_after_seconds: float = _CLOSE_AFTER_SECONDS) -> None:
         self._close_after_seconds = close_after_seconds
         self._queue: queue.Queue[tuple[str, int] | None] = queue.Queue(_MOST_QUEUED_LINES)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._dropped = 0
         self._complained = False
-        self._thread = threading.Thread(target=self._post_all, name="otlp-sink", daemon=True)
+        # Begun at once: Python starts no thread any more at the end of a process, where a short
+        # one has its first spans.
+        self._thread = threading.Thread(target=self._deliver_all, name="span-sink", daemon=True)
         self._thread.start()
+
+    @abstractmethod
+    def deliver(self, line: str) -> None:
+        """Deliver one line, or raise."""
 
     def write(self, lines: Iterable[tuple[str, int]]) -> int:
         for line in lines:
@@ -101,14 +104,15 @@ class HttpSink:
         return self._take_dropped()
 
     def close(self) -> int:
-        """Give the backend a last chance, but not for ever; what is left over is dropped."""
+        """Give the receiver a last chance, but not for ever; what is left over is dropped."""
         self._closing.set()
         with suppress(queue.Full):  # then the thread is not waiting, and sees that it should end
             self._queue.put_nowait(None)
         self._thread.join(self._close_after_seconds)
-        while not self._queue.empty():
-            if item := self._queue.get_nowait():
-                self._drop(item[1])
+        with suppress(queue.Empty):
+            while True:
+                if item := self._queue.get_nowait():
+                    self._drop(item[1])
         return self._take_dropped()
 
     def _drop(self, spans: int) -> None:
@@ -120,26 +124,23 @@ class HttpSink:
             dropped, self._dropped = self._dropped, 0
         return dropped
 
-    def _post_all(self) -> None:
-        with requests.Session() as session:
+    def _deliver_all(self) -> None:
+        with suppress_instrumentation():  # how spans are sent makes no spans
             while not (self._closing.is_set() and self._queue.empty()):
                 item = self._queue.get()
                 if item is None:
                     return
-                self._post(session, *item)
+                self._try(*item)
 
-    def _post(self, session: requests.Session, line: str, spans: int) -> None:
+    def _try(self, line: str, spans: int) -> None:
         try:
-            session.post(
-                self._url, data=line.encode(), headers=self._headers, timeout=_TIMEOUT_SECONDS
-            ).raise_for_status()
+            self.deliver(line)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next line gets its chance
             self._drop(spans)
-            self._complain(error)
+            if not self._complained:
+                _log.error("spans are being dropped: %s", self.explain(error))
+                self._complained = True
 
-    def _complain(self, error: Exception) -> None:
-        if not self._complained:
-            _log.error(
-                "spans are being dropped: the OTLP endpoint failed: %s", type(error).__name__
-            )
-            self._complained = True
+    def explain(self, error: Exception) -> str:
+        """Say what went wrong; never where, for an address may hold credentials."""
+        return str(error)

@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import batched
 from json.encoder import encode_basestring_ascii
 from typing import Any
-from urllib.parse import unquote
 
 from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, SENT, Error, Record
@@ -157,12 +156,6 @@ def _child_writer(trace_id: str, parent: str) -> Callable[[str, int, int], str]:
         )
 
     return write
-
-
-def resource_attributes(text: str) -> dict[str, Value]:
-    """Parse OTEL_RESOURCE_ATTRIBUTES (`key=value,key=value`, values percent-encoded)."""
-    pairs = (pair.split("=", 1) for pair in text.split(",") if "=" in pair)
-    return {key.strip(): unquote(value.strip()) for key, value in pairs}
 
 
 def compact(document: object) -> str:

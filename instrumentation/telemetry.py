@@ -1,90 +1,107 @@
-"""One process's telemetry, put together from the environment.
-
-| variable | meaning | default |
-|---|---|---|
-| OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES | who the spans come from | the framework's name |
-| OTEL_EXPORTER_PROMETHEUS_HOST, _PORT | where metrics are served | 127.0.0.1, a free port |
-| OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS | spans go there, as OTLP/HTTP | unset |
-| TASKQUEUE_TRACES_DIR | else into this folder, as OTLP/JSON lines | unset: no spans |
-| OTEL_TRACES_EXPORTER | `none`: no spans | |
-| OTEL_TRACES_SAMPLER_ARG | share of traces that run inside a live SDK span | 0.01 |
-| TASKQUEUE_TARGETS_DIR | announce the metrics there for Prometheus' `file_sd` | unset |
-| TASKQUEUE_TARGET_LABELS | JSON: labels of the announced target | {} |
-"""
+"""One process's telemetry, put together from the environment. README.md lists the variables."""
 
 import atexit
 import json
 import logging
+import multiprocessing
 import os
-import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing import util
 from pathlib import Path
 
+from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from instrumentation import spans
+from instrumentation import settings, spans
 from instrumentation.collector import Collector
+from instrumentation.destination import choose
 from instrumentation.recorder import Recorder
 from instrumentation.records import Record
 from instrumentation.server import Announcement, MetricsServer
-from instrumentation.sinks import FileSink, HttpSink, LineSink, NullSink
+from instrumentation.settings import Environ, read
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
-_DEFAULT_SAMPLE_RATIO = 0.01
 
 
 class Telemetry:
     """Recorder, collector, metrics server and span sink of one process.
 
-    `registry` holds further Prometheus metrics of the application to serve beside ours.
+    `registry` holds further Prometheus metrics of the application to serve beside ours; spans go
+    through `tracer_provider` where one is given. It belongs to the process that made it: what a
+    forked child records is served and written by its parent, so in a child it does nothing.
     """
 
     def __init__(
         self,
         system: str,
-        environ: Mapping[str, str] = os.environ,
+        environ: Environ = os.environ,
         registry: CollectorRegistry | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         self._environ = environ
-        self.sample_ratio = self._read("OTEL_TRACES_SAMPLER_ARG", float, _DEFAULT_SAMPLE_RATIO)
+        self._owner = os.getpid()
+        self.sample_ratio = settings.sample_ratio(environ)
         self.recorder = Recorder()
         self._system = system
         self._registry = registry
-        self.service = environ.get("OTEL_SERVICE_NAME", system)
-        self.instance = f"{socket.gethostname()}:{os.getpid()}"
-        self.resource: dict[str, spans.Value] = {
-            "service.name": self.service,
-            "service.instance.id": self.instance,
-            **spans.resource_attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", "")),
-        }
-        self._sink = _choose_sink(environ, f"{self.service}-{os.getpid()}.jsonl")
+        self.resource = settings.resource(environ, system)
+        self._sink = choose(environ, tracer_provider, f"{self._file_name()}.jsonl")
         self._collector = Collector(self.recorder, self._write_spans)
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
+        self._busy = self._started = self._served = False
+        self._serving: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
 
-    def serve(self) -> None:
-        """Open the metrics port, announce it, and see to it that the last records are written."""
-        host = self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
-        port = self._read("OTEL_EXPORTER_PROMETHEUS_PORT", int, 0)
-        try:
-            self._server = MetricsServer(self._exposition, host, port)
-        except (OSError, OverflowError) as error:  # a port above 65535 is an OverflowError
-            _log.error("task metrics are not served: cannot listen on %s:%d: %s", host, port, error)
-        else:
-            self._announce(self._server.address)
+    def _file_name(self) -> str:
+        """Name this process; two systems of one service must not write over each other."""
+        names = dict.fromkeys((self.resource["service.name"], self._system, self._owner))
+        return "-".join(map(str, names))
+
+    def start(self, serving: Callable[[], None] = lambda: None) -> None:
+        """Drain from now on, and write the last records at the end of the process.
+
+        The metrics port opens by `serve`, or else once there is something to see: a process that
+        only imports an instrumented application, as the children of process pools do, never has a
+        port. `serving` is called when it opens.
+        """
+        with self._lock:
+            if self._started or self._stopping.is_set():
+                return
+            self._started, self._serving = True, serving
         threading.Thread(target=self._drain_forever, name="telemetry-drain", daemon=True).start()
-        owner = os.getpid()
-        atexit.register(lambda: self.close() if os.getpid() == owner else None)
+        atexit.register(self.close)
+        # The children of multiprocessing call no atexit functions, and forget at their beginning
+        # what finalizers a module that was imported before it made.
+        util.register_after_fork(self, _close_with_process)
+        if multiprocessing.parent_process() is not None:
+            _close_with_process(self)
+
+    def serve(self) -> None:
+        """Start, open the metrics port and announce it; calling it again does nothing."""
+        if self._forked():
+            return
+        self.start()
+        with self._lock:
+            if self._served or self._stopping.is_set():
+                return
+            self._served = True
+            self._listen()
+        self._serving()
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
-        if self._stopping.is_set():
+        if self._forked():
             return
-        self._stopping.set()
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._stopping.set()
+        atexit.unregister(self.close)
         if self._announcement:
             self._announcement.withdraw()
         if self._server:
@@ -93,12 +110,27 @@ class Telemetry:
         if dropped := self._sink.close():
             _log.error("%d spans could not be sent before the end", dropped)
 
+    def _forked(self) -> bool:
+        """Tell a forked child, whose copy of the lock may be held for ever."""
+        return os.getpid() != self._owner
+
+    def _listen(self) -> None:
+        host = self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "127.0.0.1"
+        port = read(self._environ, "OTEL_EXPORTER_PROMETHEUS_PORT", int, 0)
+        try:
+            self._server = MetricsServer(self._exposition, host, port)
+        except (OSError, OverflowError) as error:  # a port above 65535 is an OverflowError
+            _log.error("task metrics are not served: cannot listen on %s:%d: %s", host, port, error)
+        else:
+            self._announce(self._server.address)
+
     def _announce(self, address: str) -> None:
         directory = self._environ.get("TASKQUEUE_TARGETS_DIR")
         if not directory:
+            _log.info("task metrics are at http://%s/metrics", address)
             return
-        labels = self._read("TASKQUEUE_TARGET_LABELS", _json_object, _json_object("{}"))
-        path = Path(directory) / f"{self.service}-{os.getpid()}.json"
+        labels = read(self._environ, "TASKQUEUE_TARGET_LABELS", _json_object, _json_object("{}"))
+        path = Path(directory) / f"{self._file_name()}.json"
         try:
             self._announcement = Announcement.publish(path, address, labels)
         except OSError as error:
@@ -109,7 +141,7 @@ class Telemetry:
         return own + generate_latest(self._registry).decode() if self._registry else own
 
     def _drain_forever(self) -> None:
-        """Keep memory flat when nobody scrapes."""
+        """Keep memory flat when nobody scrapes; open the port once there is something to see."""
         while not self._stopping.wait(_DRAIN_AFTER_SECONDS):
             self._drain()
 
@@ -120,41 +152,19 @@ class Telemetry:
                 self._collector.drain(final=True)
             else:
                 self._collector.drain_if_neglected(int(_DRAIN_AFTER_SECONDS * 1e9))
+                if self._busy:
+                    self.serve()
         except Exception:  # noqa: BLE001 - that is the point
             _log.exception("task telemetry was lost")
 
-    def _read[T](self, name: str, parse: Callable[[str], T], default: T) -> T:
-        """Read a variable; like OpenTelemetry, warn of a value that makes no sense and go on."""
-        text = self._environ.get(name, "")
-        try:
-            return parse(text) if text else default
-        except (TypeError, ValueError):
-            _log.warning("%s is ignored: %r makes no sense", name, text)
-            return default
-
     def _write_spans(self, records: Sequence[Record]) -> int:
-        if isinstance(self._sink, NullSink):
-            return 0
+        self._busy = True
         return self._sink.write(spans.lines(records, self._system, self.resource))
+
+
+def _close_with_process(telemetry: Telemetry) -> None:
+    util.Finalize(None, telemetry.close, exitpriority=0)
 
 
 def _json_object(text: str) -> dict[str, object]:
     return dict(json.loads(text))
-
-
-def otlp_endpoint(environ: Mapping[str, str]) -> str | None:
-    """Where spans go by OTLP/HTTP; None when they go to a file, or nowhere."""
-    if endpoint := environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
-        return endpoint
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return endpoint.rstrip("/") + "/v1/traces" if endpoint else None
-
-
-def _choose_sink(environ: Mapping[str, str], file_name: str) -> LineSink:
-    if environ.get("OTEL_TRACES_EXPORTER") == "none":
-        return NullSink()
-    if endpoint := otlp_endpoint(environ):
-        pairs = spans.resource_attributes(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
-        return HttpSink(endpoint, {key: str(value) for key, value in pairs.items()})
-    directory = environ.get("TASKQUEUE_TRACES_DIR")
-    return FileSink(Path(directory) / file_name) if directory else NullSink()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,11 @@ class Span:
 
 def parse_line(line: str) -> list[Span]:
     """Parse a line as strictly as OTLP allows: an unknown field or a wrong type is an error."""
-    data = json_format.ParseDict(_with_base64_ids(json.loads(line)), TracesData())
+    return spans_of(json_format.ParseDict(_with_base64_ids(json.loads(line)), TracesData()))
+
+
+def spans_of(data: TracesData) -> list[Span]:
+    """Return the spans of one OTLP message."""
     return [
         _span(span)
         for resource in data.resource_spans
@@ -184,23 +188,23 @@ ASYNCTASQ = ("worker", "--queues", "shop,q\"'\\й", "--concurrency", "10")
 
 
 @contextmanager
-def running_worker(
+def running_worker(  # noqa: PLR0913
     directory: Path,
     url: str,
     framework: str,
     *options: str,
     environ: Mapping[str, str] | None = None,
     serves: bool = True,
+    launcher: Sequence[str] = (sys.executable, "-m", "instrumentation"),
 ) -> Iterator[Worker]:
     """Run `python -m instrumentation <framework> …` until the block ends."""
     for name in ("traces", "targets"):
         (directory / name).mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "instrumentation", framework]
-    command += [*(CELERY if framework == "celery" else ASYNCTASQ), *options]
+    command = [*launcher, framework, *(CELERY if framework == "celery" else ASYNCTASQ), *options]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env={**_environment(directory, url), **(environ or {})},
+            env={**environment(directory, url), **(environ or {})},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -216,7 +220,8 @@ def running_worker(
         process.wait()
 
 
-def _environment(directory: Path, url: str) -> dict[str, str]:
+def environment(directory: Path, url: str) -> dict[str, str]:
+    """Return the variables of a process under test, with its telemetry below `directory`."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "TASKQUEUE_"))}
     return clean | {
         "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
@@ -229,4 +234,5 @@ def _environment(directory: Path, url: str) -> dict[str, str]:
         "TASKQUEUE_TARGETS_DIR": str(directory / "targets"),
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=a%20%22test%22",
         "NO_COLOR": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }

@@ -127,12 +127,13 @@ class Broken(TracerProvider):
         raise RuntimeError
 
 
-def test_a_broken_sdk_does_not_reach_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live.trace, "get_tracer", Broken().get_tracer)
+def test_a_broken_sdk_does_not_reach_the_task() -> None:
+    undo = live.use(Broken())
     one = attempt(pack(SENDER.traceparent(), 0, SENT))
     one.enter()
     assert f"{trace.get_current_span().get_span_context().span_id:016x}" == one.span_id
     one.start()
     one.complete(UnprintableError())
     one.record()
+    undo()
     assert one.outcome == FAILURE

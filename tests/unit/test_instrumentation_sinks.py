@@ -1,5 +1,6 @@
 """Where spans go, when that is a good place and when it is not."""
 
+import gzip
 import json
 import logging
 import resource
@@ -10,12 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from real_redis import free_port
 from workers import eventually, parse_line
 
 from instrumentation import sinks, spans
+from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT
-from instrumentation.sinks import FileSink, HttpSink
+from instrumentation.sinks import FileSink
 
 LINES = [("one\n", 1), ("two\n", 2)]
 RECORD = (SENT, "té", "q", "1", f"00-{'a' * 32}-{'b' * 16}-00", "", 0, 1, 2, None)
@@ -33,6 +36,7 @@ class Backend(BaseHTTPRequestHandler):
         self.hold.wait(20)
         self.received.append((dict(self.headers), body))
         self.send_response(self.status)
+        self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -86,7 +90,7 @@ def test_a_line_cut_short_does_not_spoil_the_next(tmp_path: Path) -> None:
 
 def test_a_backend_gets_valid_otlp_with_the_configured_headers() -> None:
     with backend() as (url, handler):
-        sink = HttpSink(url, {"Authorization": "Bearer x"})
+        sink = HttpSink(url, Transport({"Authorization": "Bearer x"}))
         assert sink.write(spans.lines([RECORD] * 300, "celery", {"service.name": "ü"})) == 0
         assert sink.close() == 0
         bodies = [body for _, body in handler.received]
@@ -99,7 +103,7 @@ def test_a_backend_gets_valid_otlp_with_the_configured_headers() -> None:
 
 
 def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixture) -> None:
-    sink = HttpSink(f"http://127.0.0.1:{free_port()}/v1/traces", {})
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}/v1/traces", Transport())
     dropped = sink.write(LINES * 2)
     dropped += eventually(lambda: sink.write([]), "drops")
     dropped += sink.close()
@@ -109,13 +113,77 @@ def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixtur
 
 def test_a_refusal_is_a_drop() -> None:
     with backend(status=503) as (url, _):
-        sink = HttpSink(url, {})
+        sink = HttpSink(url, Transport())
         assert sink.write(LINES) + sink.close() == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirection_is_followed(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    with backend(status) as (url, handler):
+        sink = HttpSink(url, Transport({"Authorization": "Bearer x"}))
+        assert sink.write(LINES) + sink.close() == 3
+        assert len(handler.received) == 2
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f"HTTP {status}")
+
+
+def test_bodies_are_compressed_where_that_is_asked_for() -> None:
+    with backend() as (url, handler):
+        sink = HttpSink(url, Transport(compressed=True))
+        assert sink.write([("é" * 1000, 1)]) + sink.close() == 0
+        ((headers, body),) = handler.received
+    assert headers["Content-Encoding"] == "gzip"
+    assert len(body) < 100
+    assert gzip.decompress(body).decode() == "é" * 1000
+
+
+def test_a_user_in_the_address_becomes_a_header_and_is_never_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with backend() as (url, handler):
+        secret = url.replace("http://", "http://me:s%3Acret@")
+        sink = HttpSink(secret, Transport())
+        assert sink.write(LINES) + sink.close() == 0
+        assert handler.received[0][0]["Authorization"] == "Basic bWU6czpjcmV0"  # me:s:cret
+        handler.status = 500
+        sink = HttpSink(secret, Transport())
+        assert sink.write(LINES) + sink.close() == 3
+    sink = HttpSink("gopher://me:secret@x", Transport())
+    assert sink.write(LINES) + sink.close() == 3
+    assert len(caplog.records) == 2
+    assert "cret" not in caplog.text
+
+
+def test_it_waits_no_longer_than_it_may() -> None:
+    with backend() as (url, handler):
+        handler.hold.clear()
+        sink = HttpSink(url, Transport(timeout_seconds=0.05))
+        assert sink.write(LINES) + sink.close() == 3
+
+
+def test_a_certificate_that_is_not_there_costs_spans_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = HttpSink("https://127.0.0.1:1", Transport(certificate="nowhere.pem"))
+    assert sink.write(LINES) + sink.close() == 3
+    assert caplog.records[0].getMessage().endswith("FileNotFoundError")
+
+
+def test_what_is_sent_makes_no_spans() -> None:
+    enabled: list[bool] = []
+
+    class Asking(sinks.QueuedSink):
+        def deliver(self, line: str) -> None:  # noqa: ARG002
+            enabled.append(is_instrumentation_enabled())
+
+    sink = Asking()
+    assert sink.write(LINES) + sink.close() == 0
+    assert enabled == [False, False]
 
 
 def test_a_bad_header_does_not_end_the_sending() -> None:
     with backend() as (url, _):
-        sink = HttpSink(url, {"X": "ключ"})
+        sink = HttpSink(url, Transport({"X": "ключ"}))
         assert sink.write(LINES) + sink.close() == 3
         assert not sink._thread.is_alive()
 
@@ -124,7 +192,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks, "_MOST_QUEUED_LINES", 2)
     with backend() as (url, handler):
         handler.hold.clear()
-        sink = HttpSink(url, {}, close_after_seconds=0.05)
+        sink = HttpSink(url, Transport(), close_after_seconds=0.05)
         dropped = sink.write([("x", 1)] * 10)
         assert dropped >= 7, "one is on its way at most, two wait"
         dropped += sink.close()
@@ -132,7 +200,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_threads_lose_no_count() -> None:
-    sink = HttpSink(f"http://127.0.0.1:{free_port()}", {})
+    sink = HttpSink(f"http://127.0.0.1:{free_port()}", Transport())
     threads = [
         threading.Thread(target=lambda: [sink._drop(1) for _ in range(2000)]) for _ in range(4)
     ]

@@ -124,8 +124,3 @@ def test_many_records_are_several_lines() -> None:
     counted = list(spans.lines([done()] * 600, "celery", {}))
     assert [count for _, count in counted] == [100] * 6
     assert [len(parse_line(line)) for line, _ in counted] == [100] * 6
-
-
-def test_resource_attributes_are_percent_decoded() -> None:
-    text = "a=1%2C2, b = x%20y ,junk,c=d=e,"
-    assert spans.resource_attributes(text) == {"a": "1,2", "b": "x y", "c": "d=e"}

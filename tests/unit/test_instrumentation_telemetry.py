@@ -48,7 +48,7 @@ def test_it_serves_and_announces_and_takes_back(tmp_path: Path) -> None:
     ) as telemetry:
         run_task(telemetry)
         (file,) = tmp_path.iterdir()
-        assert file.name == f"my.shop-{os.getpid()}.json"
+        assert file.name == f"my.shop-celery-{os.getpid()}.json"
         (target,) = json.loads(file.read_text())
         assert target["labels"] == {"variant": "a", "repetition": "1"}
         answer = requests.get(f"http://{target['targets'][0]}/metrics", timeout=5)
@@ -93,13 +93,6 @@ def test_a_port_that_cannot_be_had_is_said(port: str, caplog: pytest.LogCaptureF
 def test_sample_ratio(text: str | None, ratio: float) -> None:
     environ = {} if text is None else {"OTEL_TRACES_SAMPLER_ARG": text}
     assert Telemetry("celery", environ).sample_ratio == ratio
-
-
-def test_otlp_endpoint_follows_the_standard_variables() -> None:
-    base, own = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-    assert module.otlp_endpoint({}) is None
-    assert module.otlp_endpoint({base: "http://x:1/"}) == "http://x:1/v1/traces"
-    assert module.otlp_endpoint({base: "http://x:1", own: "http://y/z"}) == "http://y/z"
 
 
 @pytest.mark.parametrize("traces", [True, False])
