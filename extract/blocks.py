@@ -17,6 +17,7 @@ from extract.statistics import Sample
 type Block = tuple[str, int]
 type Bound = Literal["", "at most", "at least"]
 _CELL = ["session", "scenario", "variant", "repetition"]
+_SMALLEST, _LARGEST = 1e-100, 1e100
 _NEVER_AUDITED = ("audited", "there is no audit of it", "Extract the run again.")
 
 
@@ -134,7 +135,7 @@ def _values(variant: str, cells: Cells, rows: pd.DataFrame) -> Values:
     below, widths = set(), [0.0]
     for row in sorted(rows.to_dict("records"), key=_block):
         block, value = _block(row), float(row["value"])
-        if block not in cells.valid or not math.isfinite(value):
+        if block not in cells.valid or not _measurable(value):
             continue
         lower, upper = _number(row["lower"]), _number(row["upper"])
         if lower == 0 and math.isfinite(upper):
@@ -145,6 +146,11 @@ def _values(variant: str, cells: Cells, rows: pd.DataFrame) -> Values:
         values[block] = value
     unit = str(rows["unit"].iloc[0])
     return Values(variant, cells, unit, values, frozenset(below), max(widths))
+
+
+def _measurable(value: float) -> bool:
+    """Whether anything could measure so; beyond that, squares and ratios leave their range."""
+    return value == 0 or _SMALLEST < abs(value) < _LARGEST
 
 
 def _number(cell: float | None) -> float:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import queries
 from extract.questions import QuestionError, require
 from extract.verdict import Comparison, Outcome
-from extract.wording import percent
+from extract.wording import form_of
 
 _FORM = re.compile(r"\s*(?P<metric>\w+)\s*(?P<operator>[^\w\s+\-.%]*)\s*(?P<bound>.*?)\s*")
 _NUMBER = re.compile(r"[+-]?\s*(\d+\.?\d*|\.\d+)")
@@ -113,9 +113,10 @@ def judge_one(condition: Condition, comparison: Comparison) -> Judgement:
     """Judge a condition on a comparison of its metric."""
     change = _change(comparison)
     state = _state(condition, comparison, change) if change else State.UNDECIDED
+    reason = comparison.reason or comparison.ratio.reason
     words = (
         f"{comparison.scenario}: {condition} {_STATES[state]}: {comparison.challenger.variant} "
-        f"against {comparison.baseline.variant}, {_changed(change, comparison)}."
+        f"against {comparison.baseline.variant}, {_changed(change, condition, reason)}."
     )
     return Judgement(condition, state, words, comparison)
 
@@ -148,18 +149,13 @@ def _state(condition: Condition, comparison: Comparison, change: tuple[float, fl
     return State.FIRED if far < bound and proven else State.UNDECIDED
 
 
-def _changed(change: tuple[float, float] | None, comparison: Comparison) -> str:
+def _changed(change: tuple[float, float] | None, condition: Condition, reason: str) -> str:
     if change is None:
-        return comparison.reason or comparison.ratio.reason
-    if change == (math.inf, math.inf):
-        return "from nothing to something"
-    low, high = change
+        return reason
+    low, high = (100 * end for end in change)
     if low == high:
-        return f"a change of {_signed(low)}"
-    return f"a change of {_signed(low)} to {_signed(high)} (95 % interval)"
-
-
-def _signed(share: float) -> str:
-    if math.isinf(share):
-        return "any size"
-    return f"{'+' if share > 0 else ''}{percent(share)}"
+        return "from nothing to something" if math.isinf(low) else f"a change of {low:+.4g} %"
+    ends = [end for end in (low, high) if math.isfinite(end)]
+    form = f"+{form_of(ends[0], ends, 100 * condition.bound)}"
+    text = f"{low:{form}} % to {high:{form}} %" if len(ends) > 1 else f"{low:{form}} % or more"
+    return f"a change of {text} (95 % interval)"

@@ -94,18 +94,22 @@ def _family(scenario: str, question: _Question, answers: _Answers) -> Iterator[C
 def _pairs(scenario: str, question: _Question, answers: _Answers) -> Iterator[Pair]:
     """Yield each metric that either side has, of each challenger: variants in order of name."""
     metrics = dict.fromkeys(metric for s, metric, _ in answers.sides if s == scenario)
-    for variant in sorted(v for s, v in answers.cells if s == scenario and v != question.baseline):
+    others = sorted(v for s, v in answers.cells if s == scenario and v != question.baseline)
+    for variant in others:
+        if question.challengers is not None and variant not in question.challengers:
+            continue
         for metric in metrics:
-            sides = [
-                answers.sides.get((scenario, metric, v), Values(v, answers.cells[scenario, v]))
-                for v in (variant, question.baseline)
-            ]
-            if (
-                (question.challengers is None or variant in question.challengers)
-                and (question.metrics is None or metric in question.metrics)
-                and any(side.by_block for side in sides)
-            ):
-                yield Pair(scenario, metric, *sides)
+            if question.metrics is not None and metric not in question.metrics:
+                continue
+            keys = [(scenario, metric, v) for v in (variant, question.baseline)]
+            if any(key in answers.sides for key in keys):
+                yield Pair(scenario, metric, *(_side(key, answers) for key in keys))
+
+
+def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
+    """Return the values, none of which need be valid; or none, where the variant has no such."""
+    scenario, _, variant = key
+    return answers.sides.get(key) or Values(variant, answers.cells[scenario, variant])
 
 
 def _compared(case: Case, evidence: Evidence, question: _Question) -> Comparison:

@@ -151,8 +151,9 @@ def two_modes(values: Sample) -> Modes | None:
     if len(values) < _FEWEST_FOR_MODES or len(set(values)) == 1:
         return None
     ordered = np.sort(np.array(values))
-    shares = _explained(ordered[None, :])[0]
-    if shares.max() <= _threshold(len(values)):
+    with np.errstate(all="ignore"):  # squares too small for a number leave NaN
+        shares = _explained(ordered[None, :])[0]
+    if not shares.max() > _threshold(len(values)):  # nor is NaN
         return None
     cut = int(shares.argmax()) + 2
     low, high = ordered[:cut], ordered[cut:]

@@ -71,6 +71,8 @@ def cohens_d(first: Sample, second: Sample) -> Figure:
         return Figure(None, reason=reason)
     squares = sum((len(s) - 1) * float(np.var(s, ddof=1)) for s in (first, second))
     pooled = math.sqrt(squares / (len(first) + len(second) - 2))
+    if pooled == 0:
+        return Figure(None, reason="the spread is too small for a number")
     return Figure(float(np.mean(first) - np.mean(second)) / pooled)
 
 

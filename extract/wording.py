@@ -1,12 +1,13 @@
 """A comparison in a sentence that is composed from what was found; no finding is fixed text."""
 
 import math
+from collections.abc import Sequence
 
 from extract.statistics import Figure
 from extract.verdict import Comparison, Outcome
 
 _MOST_DECIMALS = 6
-_TEN = 9.95
+_TINY, _TEN, _HUGE = 1e-3, 9.95, 1e6
 
 
 def sentence(comparison: Comparison) -> str:
@@ -60,9 +61,9 @@ def _written(figure: Figure, blocks: int, nothing: float) -> tuple[str, str]:
     low, high = figure.lower, figure.upper
     ends = [end for end in (low, high) if end is not None]
     sign = "+" if nothing == 0 else ""
-    if low == high:
+    if set(ends) <= {figure.value}:
         return f"{figure.value:{sign}.4g}", f"the same in all {blocks} blocks"
-    form = f"{sign},.{_decimals(figure.value, ends, nothing)}f"
+    form = sign + form_of(figure.value, ends, nothing)
     write = [f"{end:{form}}" for end in ends]
     if low is None:
         text = f"up to {write[0]}"
@@ -73,13 +74,18 @@ def _written(figure: Figure, blocks: int, nothing: float) -> tuple[str, str]:
     return f"{figure.value:{form}}", f"95 % interval {text}, {blocks} blocks"
 
 
-def _decimals(value: float, ends: list[float], nothing: float) -> int:
-    """Show a quarter of the interval's width, and never round an end to "no difference"."""
-    width = max(*ends, value) - min(*ends, value)
-    decimals = max(0, math.ceil(-math.log10(width / 4)))
-    while decimals < _MOST_DECIMALS and any(round(end, decimals) == nothing != end for end in ends):
+def form_of(value: float, ends: Sequence[float], landmark: float) -> str:
+    """Return a format that shows a quarter of the interval, and rounds no end to the landmark."""
+    numbers = [value, *ends]
+    width = max(numbers) - min(numbers)
+    if width == 0 or not _TINY < max(map(abs, numbers)) < _HUGE:
+        return ".3g"
+    decimals = min(_MOST_DECIMALS, max(0, math.ceil(-math.log10(width / 4))))
+    while decimals < _MOST_DECIMALS and any(
+        round(end, decimals) == landmark != end for end in ends
+    ):
         decimals += 1
-    return decimals
+    return f",.{decimals}f"
 
 
 def _why_open(comparison: Comparison) -> str:
