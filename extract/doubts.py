@@ -64,10 +64,13 @@ def _invalid(side: Values) -> Iterator[Doubt]:
 
 def of_spread(pair: Pair) -> Iterator[Doubt]:
     """Yield doubts about how the values lie: few, noisy, or in two groups."""
-    if 0 < len(pair.blocks) < _FEW:
+    blocks = len(pair.blocks)
+    if 0 < blocks < _FEW:
+        # All cells of one side in one mode, all of the other in the other: 2 x (1/2)^n x (1/2)^n.
         yield Doubt(
             "few blocks",
-            f"{_count('block', len(pair.blocks))}: too few to see whether the noise is regular",
+            f"{_count('block', blocks)}: too few to see how regular the noise is; a machine with "
+            f"two modes would show a difference in {2 * 4**-blocks:.2g} of all comparisons",
             f"Measure {_FEW} repetitions or more.",
         )
     for side in (pair.challenger, pair.baseline):

@@ -8,7 +8,15 @@ from extract import doubts, evidence, paired
 from extract.blocks import Block, Pair, Values
 from extract.evidence import Evidence
 from extract.paired import Paired
-from extract.statistics import Figure, coefficient_of_variation, mean, median, outliers, stability
+from extract.statistics import (
+    BEYOND,
+    Figure,
+    coefficient_of_variation,
+    mean,
+    median,
+    outliers,
+    stability,
+)
 from extract.verdict import Outcome, Side, decide
 
 _LARGEST = 700.0  # e to that is near the largest number there is
@@ -84,7 +92,7 @@ def difference(case: Case) -> Figure:
 def _shown(found: Paired) -> Figure:
     """Return a figure for what can be written as a number: e to the 1,000 cannot."""
     if found.scale == "ratio" and paired.furthest(found) > _LARGEST:
-        return Figure(None, reason="it is beyond what a number holds")
+        return Figure(None, reason=BEYOND)
     return paired.figure(found)
 
 

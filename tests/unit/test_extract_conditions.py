@@ -40,7 +40,7 @@ def test_a_condition_is_a_metric_a_comparison_and_a_percentage(
 @pytest.mark.parametrize(
     ("text", "cause", "remedy"),
     [("troughput < -5%", "unknown metric 'troughput'; the nearest known is 'throughput'",
-      "Choose among: "),
+      "others."),
      ("throughput <= -5%", "'<=' is no comparison", "throughput < -5%"),
      ("throughput = 5%", "'=' is no comparison", "throughput < -5%"),
      ("throughput -5%", "compares with nothing", "throughput < -5%"),

@@ -18,6 +18,7 @@ from extract.judge import compare_all
 from extract.questions import QuestionError
 from extract.statistics import Figure
 from extract.verdict import Comparison, Outcome
+from extract.wording import form_of
 
 RNG = np.random.default_rng(11)
 ROUGH = 1_000 * np.exp(0.2 * RNG.standard_t(3, 10))  # what the machine did to each block
@@ -163,6 +164,15 @@ def test_missing_blocks_are_left_out_of_the_pairs_and_said() -> None:
     assert doubt.found.startswith("blocks 9, 10 without throughput")
 
 
+def test_below_five_blocks_there_is_a_doubt() -> None:
+    few = one(noisy(2, 0.01, 4), noisy(1, 0.01, 4, 1))
+    assert few.outcome is Outcome.BETTER
+    doubt = next(d for d in few.doubts if d.kind == "few blocks")
+    assert doubt.found.startswith("4 blocks: ")
+    assert "0.0078 of all comparisons" in doubt.found
+    assert "few blocks" not in kinds(one(noisy(2, 0.01, 5), noisy(1, 0.01, 5, 1)))
+
+
 def test_known_doubts_come_with_every_verdict_on_that_variant() -> None:
     ledger = Doubt("ledger", "the exporters took 4 % of a core", "Scrape every 5 s.")
     data = dataset({("a", "m"): [1.0] * 3, ("b", "m"): [1.0] * 3, ("c", "m"): [1.0] * 3})
@@ -206,7 +216,37 @@ def test_the_lowest_bucket_is_a_bound_and_two_of_them_are_nothing() -> None:
 def test_a_value_at_the_bound_is_not_called_equivalent_to_it() -> None:
     bounds = {("a", "end_to_end_p50"): (0.0, 1e-4)}
     found = one([5e-5] * 4, [1.0e-4, 1.01e-4, 1.0e-4, 1.02e-4], "end_to_end_p50", bounds=bounds)
-    assert found.outcome is not Outcome.EQUIVALENT
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "the histogram does not resolve it" in found.more_repetitions.reason
+    assert "however many there are." in found.sentence
+
+
+def test_an_outlier_whose_block_the_other_side_lacks_takes_no_part() -> None:
+    a = [1.22, 1.18, 1.23, 0.1, 1.17, 1.21, 0.1, 1.2, 1.19, 1.21]
+    b = [1.0, 1.02, 0.98, None, 1.01, 0.99, 1.0, 0.97, 1.03, 1.0]
+    found = one(a, b)
+    assert found.challenger.outliers == ("4", "7")
+    doubt = next(d for d in found.doubts if d.kind == "outliers")
+    assert "without block 7, outside" in doubt.found
+
+
+def test_each_source_is_compared_by_itself() -> None:
+    results, audit = dataset({("a", "m"): [2.0] * 3, ("b", "m"): [1.0] * 3})
+    traces = results.assign(source="traces", value=[6.0] * 3 + [1.0] * 3)
+    both = pd.concat([results, traces])
+    assert compare_all(both, audit, baseline="b")[0].ratio.value == pytest.approx(2)
+    found = compare_all(both, audit, baseline="b", source="traces")[0]
+    assert found.ratio.value == pytest.approx(6)
+    with pytest.raises(QuestionError, match="unknown variant 'b', and there is none at all"):
+        compare_all(both.assign(source="other"), audit.iloc[:0], baseline="b")
+
+
+def test_no_end_of_an_interval_is_rounded_to_no_difference() -> None:
+    assert form_of(1.05, [0.99, 1.12], 1.0) == ",.2f"
+    assert form_of(1.05, [0.998, 1.12], 1.0) == ",.3f"
+    assert form_of(1.05, [1.0, 1.12], 1.0) == ",.2f"  # where it is no difference, it may say so
+    assert form_of(4.1, [3.9, 4.3], 1.0) == ",.1f"
+    assert form_of(4e7, [3e7, 5e7], 0.0) == ".3g"
 
 
 DEGENERATE: dict[str, tuple[Series, Series, Outcome, str]] = {

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -165,11 +165,16 @@ def test_holms_procedure_by_hand() -> None:
     assert holm([]) == []
 
 
+@settings(max_examples=200, deadline=None)
+@example((1.0,), (5e-324,))
+@example((1.0, -1.0, 5e-324), (1e-200, 2e-200))
 @given(samples, samples)
 def test_no_statistic_is_ever_nan(first: tuple[float, ...], second: tuple[float, ...]) -> None:
     found = unpaired(first, second)
     figures = (found.welch_p, found.mann_whitney_p, found.cohens_d, found.cliffs_delta)
     assert all(f.reason or (f.value is not None and math.isfinite(f.value)) for f in figures)
     assert all(is_answer(f) for f in (median(first), mean(first)))
+    variation = coefficient_of_variation(first)
+    assert variation.reason or (variation.value is not None and math.isfinite(variation.value))
     size = min(len(first), len(second))
     assert is_answer(ratio_of_medians(first[:size], second[:size]))
