@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from typer.testing import CliRunner
 
+from extract.doubts import Kind
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
@@ -32,6 +34,12 @@ def test_every_metric_of_the_instrumentation_is_documented() -> None:
     documented = "".join(path.read_text() for path in DOCS)
     for metric in re.findall(r"^# TYPE (\S+)", exposition, re.MULTILINE):
         assert metric in documented, metric
+
+
+def test_every_kind_of_doubt_is_documented() -> None:
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    for kind in get_args(Kind.__value__):
+        assert f"| {kind} |" in page, kind
 
 
 def test_every_command_has_help_with_an_example() -> None:

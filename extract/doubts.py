@@ -1,0 +1,140 @@
+"""What speaks against taking a comparison at its word: each a typed value with a remedy."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from extract.blocks import Block, Pair, Values
+from extract.paired import Paired
+from extract.statistics import Sample, coefficient_of_variation, stability, two_modes
+
+_FEW = 5
+
+type Kind = Literal[
+    "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
+    "below resolution", "within resolution", "ledger",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A doubt about a comparison: of what kind, what was found, and what to do about it."""
+
+    kind: Kind
+    found: str
+    remedy: str
+
+
+def name(blocks: Iterable[Block]) -> tuple[str, ...]:
+    """Name blocks by their repetition, and by the session too where there are several."""
+    ordered = sorted(blocks)
+    several = len({session for session, _ in ordered}) > 1
+    return tuple(f"{s}/{r}" if several else str(r) for s, r in ordered)
+
+
+def of_cells(pair: Pair) -> Iterator[Doubt]:
+    """Yield one doubt for each side and check that invalid cells failed, and one for the gaps."""
+    for side in (pair.challenger, pair.baseline):
+        yield from _invalid(side)
+    gaps = (pair.challenger.cells.valid | pair.baseline.cells.valid) - set(pair.blocks)
+    failed = {f.block for side in (pair.challenger, pair.baseline) for f in side.cells.failures}
+    if gaps - failed:
+        yield Doubt(
+            "incomplete blocks",
+            f"{_many('block', name(gaps - failed))} without {pair.metric} of one or both variants",
+            "Run to the end; see the cells' logs for why a figure is missing.",
+        )
+
+
+def _invalid(side: Values) -> Iterator[Doubt]:
+    by_check: dict[str, list[tuple[Block, str, str]]] = defaultdict(list)
+    for failure in side.cells.failures:
+        by_check[failure.check].append((failure.block, failure.found, failure.remedy))
+    for check, cells in by_check.items():
+        blocks = name({block for block, _, _ in cells})
+        found = "; ".join(dict.fromkeys(found for _, found, _ in cells))
+        yield Doubt(
+            "invalid cells",
+            f"{side.variant}: left out {_many('repetition', blocks)}: {check}: {found}",
+            next((remedy for _, _, remedy in cells if remedy), "See the audit."),
+        )
+
+
+def of_spread(pair: Pair) -> Iterator[Doubt]:
+    """Yield doubts about how the values lie: few, noisy, or in two groups."""
+    blocks = len(pair.blocks)
+    if 0 < blocks < _FEW:
+        # All cells of one side in one mode, all of the other in the other: 2 x (1/2)^n x (1/2)^n.
+        yield Doubt(
+            "few blocks",
+            f"{_count('block', blocks)}: too few to see how regular the noise is; a machine with "
+            f"two modes would show a difference in {2 * 4**-blocks:.2g} of all comparisons",
+            f"Measure {_FEW} repetitions or more.",
+        )
+    for side in (pair.challenger, pair.baseline):
+        yield from _of_values(side, tuple(side.by_block.values()))
+
+
+def _of_values(side: Values, values: Sample) -> Iterator[Doubt]:
+    variation = coefficient_of_variation(values)
+    if variation.value is not None and (band := stability(variation)) in {
+        "doubtful",
+        "unreliable",
+    }:
+        yield Doubt(
+            "noisy",
+            f"{side.variant}: coefficient of variation {variation.value:.2f}, which is {band}",
+            "Measure on an idle machine, or let each repetition last longer.",
+        )
+    if modes := two_modes(values):
+        yield Doubt(
+            "two modes",
+            f"{side.variant}: {modes.low_count} values around {modes.low_mean:.4g} and "
+            f"{modes.high_count} around {modes.high_mean:.4g}: a mean describes neither",
+            "Look for what differs between the two groups, and compare each by itself.",
+        )
+
+
+def of_resolution(pair: Pair, paired: Paired | None) -> Iterator[Doubt]:
+    """Yield a doubt where buckets are too wide for what is said of their quantiles."""
+    for side in (pair.challenger, pair.baseline):
+        if side.below:
+            bound = max(side.by_block[block] for block in side.below)
+            yield Doubt(
+                "below resolution",
+                f"{side.variant}: {len(side.below)} of {_count('value', len(side.by_block))} lie "
+                f"in the lowest bucket and are taken as its bound, {bound:g} {side.unit}",
+                _EXACT,
+            )
+    width = max(pair.challenger.resolution, pair.baseline.resolution)
+    if paired and width and abs(paired.centre) < math.log1p(width):
+        yield Doubt(
+            "within resolution",
+            f"each value is known to within its bucket, {width:.1%} wide, and the two sides are "
+            "no further apart",
+            _EXACT,
+        )
+
+
+_EXACT = 'Compare the figures of the traces, which are exact: source="traces".'
+
+
+def of_outliers(names: Sequence[str], outcome: str, without: str) -> Iterator[Doubt]:
+    """Yield a doubt where the outcome is another one without the blocks that hold outliers."""
+    if names and outcome != without:
+        yield Doubt(
+            "outliers",
+            f"with all blocks the outcome is {outcome}; without {_many('block', names)}, outside "
+            f"Tukey's fences, it is {without}",
+            "Look into the logs of those repetitions, and measure more of them.",
+        )
+
+
+def _count(noun: str, number: int) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _many(noun: str, names: Sequence[str]) -> str:
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -1,0 +1,152 @@
+"""Compare all: every metric of every variant against the baseline, with a verdict on each.
+
+    for comparison in compare_all(results, audit, baseline="celery-prefork", margin=0.05):
+        print(comparison.sentence)
+
+The comparisons of one scenario in one call are a family, and are corrected for each other: asking
+for few metrics leaves more power for each.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+import queries
+from extract import doubts, figures
+from extract.blocks import Cells, Pair, Values, audited, read_values
+from extract.doubts import Doubt
+from extract.evidence import Evidence, weigh
+from extract.figures import Case
+from extract.questions import QuestionError, require
+from extract.two_samples import ratio_of_medians, unpaired
+from extract.verdict import Comparison, decide
+from extract.wording import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    baseline: str
+    margin: float
+    challengers: frozenset[str] | None
+    metrics: frozenset[str] | None
+    known: Mapping[tuple[str, str], Sequence[Doubt]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    cells: Mapping[tuple[str, str], Cells]
+    sides: Mapping[tuple[str, str, str], Values]
+
+
+def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline must be said
+    results: pd.DataFrame,
+    audit: pd.DataFrame,
+    *,
+    baseline: str,
+    margin: float = 0.05,
+    challengers: Iterable[str] | None = None,
+    metrics: Iterable[str] | None = None,
+    source: str = "promql",
+    known: Mapping[tuple[str, str], Sequence[Doubt]] | None = None,
+) -> list[Comparison]:
+    """Compare every challenger with the baseline, in every scenario that has the baseline.
+
+    `results` and `audit` are the dataset's tables; `margin` is relative (0.05: within 5 %);
+    `challengers` and `metrics` are all that there are unless named; `known` are doubts found
+    elsewhere, as by an overhead ledger, by scenario and variant. QuestionError where a name is
+    unknown or the margin is none.
+    """
+    question = _Question(
+        baseline,
+        margin,
+        None if challengers is None else frozenset(challengers),
+        None if metrics is None else frozenset(metrics),
+        known or {},
+    )
+    chosen = results[results["source"] == source]
+    cells = audited(chosen, audit)
+    answers = _Answers(cells, read_values(chosen, cells))
+    _check(question, answers)
+    scenarios = dict.fromkeys(scenario for scenario, _ in cells if (scenario, baseline) in cells)
+    return [c for scenario in scenarios for c in _family(scenario, question, answers)]
+
+
+def _check(question: _Question, answers: _Answers) -> None:
+    variants = {variant for _, variant in answers.cells}
+    for variant in (question.baseline, *sorted(question.challengers or ())):
+        require("variant", variant, variants)
+    for metric in sorted(question.metrics or ()):
+        require("metric", metric, {metric for _, metric, _ in answers.sides})
+    if not 0 < question.margin < math.inf:
+        raise QuestionError(f"a margin of {question.margin} is none", "Say 0.05 for 5 %.")
+
+
+def _family(scenario: str, question: _Question, answers: _Answers) -> Iterator[Comparison]:
+    cases = [figures.case(pair) for pair in _pairs(scenario, question, answers)]
+    weighed = weigh([(case.paired, case.pair.bound) for case in cases], question.margin)
+    for case, evidence in zip(cases, weighed, strict=True):
+        found = _compared(case, evidence, question)
+        yield replace(found, sentence=sentence(found))
+
+
+def _pairs(scenario: str, question: _Question, answers: _Answers) -> Iterator[Pair]:
+    """Yield each metric that either side has, of each challenger: variants in order of name."""
+    metrics = dict.fromkeys(metric for s, metric, _ in answers.sides if s == scenario)
+    others = sorted(v for s, v in answers.cells if s == scenario and v != question.baseline)
+    for variant in others:
+        if question.challengers is not None and variant not in question.challengers:
+            continue
+        for metric in metrics:
+            if question.metrics is not None and metric not in question.metrics:
+                continue
+            keys = [(scenario, metric, v) for v in (variant, question.baseline)]
+            if any(key in answers.sides for key in keys):
+                yield Pair(scenario, metric, *(_side(key, answers) for key in keys))
+
+
+def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
+    """Return the values, none of which need be valid; or none, where the variant has no such."""
+    scenario, _, variant = key
+    return answers.sides.get(key) or Values(variant, answers.cells[scenario, variant])
+
+
+def _compared(case: Case, evidence: Evidence, question: _Question) -> Comparison:
+    pair, margin = case.pair, question.margin
+    query = queries.catalogue().get(pair.metric)
+    better = query.better if query else "neither"
+    challenger, baseline = figures.side(pair.challenger), figures.side(pair.baseline)
+    outcome = decide(evidence, case.paired.centre if case.paired else 0.0, better)
+    trimmed, otherwise, odd = figures.without_outliers(case, evidence, margin, better)
+    found = (
+        *doubts.of_cells(pair),
+        *doubts.of_spread(pair),
+        *doubts.of_resolution(pair, case.paired),
+        *doubts.of_outliers(odd, outcome, otherwise),
+        *question.known.get((pair.scenario, challenger.variant), ()),
+        *question.known.get((pair.scenario, baseline.variant), ()),
+    )
+    return Comparison(
+        scenario=pair.scenario,
+        metric=pair.metric,
+        unit=pair.challenger.unit or pair.baseline.unit,
+        better=better,
+        margin=margin,
+        challenger=challenger,
+        baseline=baseline,
+        blocks=doubts.name(pair.blocks),
+        deciding=case.paired.scale if case.paired and not case.reason else "",
+        bound=pair.bound,
+        ratio=figures.ratio(case),
+        difference=figures.difference(case),
+        without_outliers=trimmed,
+        ratio_of_medians=ratio_of_medians(*pair.samples()),
+        unpaired=unpaired(challenger.values, baseline.values),
+        evidence=evidence,
+        smallest_effect=figures.smallest_effect(case, evidence),
+        more_repetitions=figures.more_repetitions(case, evidence, outcome, margin),
+        outcome=outcome,
+        reason=case.reason,
+        doubts=found,
+    )
