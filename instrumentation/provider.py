@@ -43,8 +43,8 @@ class ProviderSink(QueuedSink):
         super().__init__()
         self._find = find
 
-    def write(self, lines: Iterable[tuple[str, int]]) -> int:
-        return super().write(lines if self._find() else ())
+    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
+        return super().write(lines if self._find() else (), vital=vital)
 
     def deliver(self, line: str) -> None:
         provider: Any = self._find()

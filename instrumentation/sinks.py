@@ -2,11 +2,10 @@
 
 import errno
 import logging
-import queue
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -76,14 +75,16 @@ class FileSink:
 class QueuedSink(ABC):
     """Delivers lines from its own thread; a bounded queue keeps a slow receiver away.
 
-    What does not fit in the queue, or cannot be delivered, is dropped and counted.
+    What does not fit in the queue, or cannot be delivered, is dropped and counted. Vital lines go
+    first, and take the place of others.
     """
 
     def __init__(self, close_after_seconds: float = _CLOSE_AFTER_SECONDS) -> None:
         self._close_after_seconds = close_after_seconds
-        self._queue: queue.Queue[tuple[str, int] | None] = queue.Queue(_MOST_QUEUED_LINES)
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
+        self._vital: deque[tuple[str, int]] = deque()
+        self._others: deque[tuple[str, int]] = deque()
+        self._closing = False
+        self._changed = threading.Condition()
         self._dropped = 0
         self._complained = False
         # Begun at once: Python starts no thread any more at the end of a process, where a short
@@ -95,48 +96,57 @@ class QueuedSink(ABC):
     def deliver(self, line: str) -> None:
         """Deliver one line, or raise."""
 
-    def write(self, lines: Iterable[tuple[str, int]]) -> int:
+    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
         for line in lines:
-            try:
-                self._queue.put_nowait(line)
-            except queue.Full:
-                self._drop(line[1])
+            with self._changed:
+                self._keep(line, vital=vital)
+                self._changed.notify()
         return self._take_dropped()
+
+    def _keep(self, line: tuple[str, int], *, vital: bool) -> None:
+        full = len(self._vital) + len(self._others) >= _MOST_QUEUED_LINES
+        if full and vital and self._others:
+            self._dropped += self._others.popleft()[1]
+        elif full:
+            self._dropped += line[1]
+            return
+        (self._vital if vital else self._others).append(line)
 
     def close(self) -> int:
         """Give the receiver a last chance, but not for ever; what is left over is dropped."""
-        self._closing.set()
-        with suppress(queue.Full):  # then the thread is not waiting, and sees that it should end
-            self._queue.put_nowait(None)
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
         self._thread.join(self._close_after_seconds)
-        with suppress(queue.Empty):
-            while True:
-                if item := self._queue.get_nowait():
-                    self._drop(item[1])
+        with self._changed:
+            for left in (self._vital, self._others):
+                self._dropped += sum(spans for _, spans in left)
+                left.clear()
         return self._take_dropped()
 
-    def _drop(self, spans: int) -> None:
-        with self._lock:
-            self._dropped += spans
-
     def _take_dropped(self) -> int:
-        with self._lock:
+        with self._changed:
             dropped, self._dropped = self._dropped, 0
         return dropped
 
     def _deliver_all(self) -> None:
         with suppress_instrumentation():  # how spans are sent makes no spans
-            while not (self._closing.is_set() and self._queue.empty()):
-                item = self._queue.get()
-                if item is None:
-                    return
-                self._try(*item)
+            while line := self._next():
+                self._try(*line)
+
+    def _next(self) -> tuple[str, int] | None:
+        """Wait for a line; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._vital or self._others or self._closing)
+            waiting = self._vital or self._others
+            return waiting.popleft() if waiting else None
 
     def _try(self, line: str, spans: int) -> None:
         try:
             self.deliver(line)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next line gets its chance
-            self._drop(spans)
+            with self._changed:
+                self._dropped += spans
             if not self._complained:
                 _log.error("spans are being dropped: %s", self.explain(error))
                 self._complained = True

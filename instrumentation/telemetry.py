@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import util
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from instrumentation import settings, spans
+from instrumentation import settings, spans, vital
 from instrumentation.collector import Collector
 from instrumentation.destination import choose
 from instrumentation.recorder import Recorder
 from instrumentation.records import Record
 from instrumentation.server import Announcement, MetricsServer
 from instrumentation.settings import Environ, read
+from instrumentation.sinks import QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
@@ -159,7 +160,14 @@ class Telemetry:
 
     def _write_spans(self, records: Sequence[Record]) -> int:
         self._busy = True
-        return self._sink.write(spans.lines(records, self._system, self.resource))
+        if not isinstance(self._sink, QueuedSink):
+            return self._sink.write(self._lines(records))
+        survivors, others = vital.split(records)
+        dropped = self._sink.write(self._lines(survivors), vital=True)
+        return dropped + self._sink.write(self._lines(others))
+
+    def _lines(self, records: Sequence[Record]) -> Iterator[tuple[str, int]]:
+        return spans.lines(records, self._system, self.resource)
 
 
 def _close_with_process(telemetry: Telemetry) -> None:

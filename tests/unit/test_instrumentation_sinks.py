@@ -18,7 +18,7 @@ from workers import eventually, parse_line
 from instrumentation import sinks, spans
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT
-from instrumentation.sinks import FileSink
+from instrumentation.sinks import FileSink, QueuedSink
 
 LINES = [("one\n", 1), ("two\n", 2)]
 RECORD = (SENT, "té", "q", "1", f"00-{'a' * 32}-{'b' * 16}-00", "", 0, 1, 2, None)
@@ -111,6 +111,26 @@ def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 1
 
 
+def test_vital_lines_go_first_and_take_the_place_of_others() -> None:
+    class Slow(QueuedSink):
+        def deliver(self, line: str) -> None:
+            taken.append(line)
+            assert go_on.wait(10)
+
+    taken: list[str] = []
+    go_on = threading.Event()
+    sink = Slow()
+    sink.write([("being delivered", 1)])
+    eventually(lambda: taken, "the thread is busy")
+    assert sink.write((f"other {n}", 2) for n in range(1000)) == 0
+    assert sink.write([("one too many", 3)]) == 3
+    assert sink.write([("failure", 5), ("slowest", 5)], vital=True) == 4, "two others gave way"
+    go_on.set()
+    assert sink.close() == 0
+    assert taken[1:4] == ["failure", "slowest", "other 2"]
+    assert len(taken) == 1001
+
+
 def test_a_refusal_is_a_drop() -> None:
     with backend(status=503) as (url, _):
         sink = HttpSink(url, Transport())
@@ -201,11 +221,11 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_threads_lose_no_count() -> None:
     sink = HttpSink(f"http://127.0.0.1:{free_port()}", Transport())
-    threads = [
-        threading.Thread(target=lambda: [sink._drop(1) for _ in range(2000)]) for _ in range(4)
-    ]
+    counts: list[int] = []
+    lines = [("line", 1)] * 2000
+    threads = [threading.Thread(target=lambda: counts.append(sink.write(lines))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sink.close() == 8000
+    assert sink.close() + sum(counts) == 8000
