@@ -89,7 +89,7 @@ def show(console: Console, what: Outcome) -> None:
 
 
 def _costs(what: Outcome, variant: str) -> Table:
-    grid = _grid(variant, "", "tasks/s", "change", "CPU µs/task", "change")
+    grid = _grid(variant, "", "tasks/s", "change", "CPU,\nµs/task", "change")
     for mode in what.modes[variant]:
         rate, cpu = (what.found.line(variant, mode, metric) for metric in (THROUGHPUT, CPU))
         if rate and cpu:
@@ -111,8 +111,9 @@ def _bias(found: Ledger) -> Table:
 
 def _grid(title: str, *columns: str) -> Table:
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.padding = (0, 1, 0, 0)
     for column in columns:
-        grid.add_column(column, justify="right" if column else "left", no_wrap=True)
+        grid.add_column(column, justify="right" if column else "left", no_wrap=not column)
     return grid
 
 
