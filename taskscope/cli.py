@@ -297,7 +297,7 @@ def _keeping_timings(directory: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, TaskscopeError, ServiceError):
         if taken := ledgers.taken(directory):
-            text = f"{taken} timings were taken; what they amount to is in {directory / 'dataset'}"
+            text = f"Timings taken: {taken}. What they amount to is in {directory / 'dataset'}"
             _progress().print(Text(text), soft_wrap=True)
         raise
 

@@ -29,7 +29,7 @@ from taskscope.values import nearest
 
 #: Where in a run's directory a ledger put into it lies.
 FOLDER: Final = "overhead"
-_PILOT_TASKS: Final = 1_000
+_PILOT_TASKS: Final = 3_000
 _FEWEST_TASKS: Final = 500
 _ROUND: Final = 100
 _MOST_TASKS: Final = 500_000

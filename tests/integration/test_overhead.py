@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
         assert not guardian.marked(run.manifest["session"])
     assert run.manifest["status"] == "interrupted"
     assert len(run.manifest["timings"]) == 1
-    assert "1 timings were taken" in run.output
+    assert "Timings taken: 1. What they amount to" in run.output
     assert "Traceback" not in run.output
     assert len(table(run.directory, "overhead")["mode"].unique()) == 1
 

@@ -17,6 +17,8 @@ from taskscope import overhead, overhead_show, rundir
 from taskscope.errors import UsageError
 from taskscope.overhead_show import Outcome, sentence
 from taskscope.scenario import FRAMEWORKS, load_scenario
+from taskscope.timing import PlannedTiming
+from taskscope.timing import _doubts as doubts
 
 SCENARIO = load_scenario("throughput")
 PAIR = SCENARIO.override(variants=list(SCENARIO.headline), repetitions=4)
@@ -200,3 +202,16 @@ def test_a_ledger_that_ended_early_or_has_doubts_is_not_trustworthy() -> None:
         assert not overhead_show.outcome(
             "d", ledgers.msgspec.structs.replace(good, **wrong)
         ).trustworthy
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "doubted"),
+    [
+        ("bare", None, False), ("default", 1100, False), ("default", 1099, True), ("live", 0, True),
+        ("stock", 1100, False), ("stock", 1101, True), ("events", 1, False), ("events", 0, True),
+    ],
+)  # fmt: skip
+def test_a_mode_is_charged_only_for_what_it_did(mode: str, told: int | None, doubted: bool) -> None:  # noqa: FBT001
+    planned = PlannedTiming(PAIR, PAIR.variants[1], mode, 1, 1100 - PAIR.run.warmup)
+    assert planned.variant.framework == "celery"
+    assert bool(list(doubts(planned, told))) == doubted
