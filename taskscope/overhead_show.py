@@ -66,7 +66,7 @@ def outcome(directory: str, manifest: LedgerManifest) -> Outcome:
         planned=len(manifest.order),
         taken=len(manifest.timings),
         invalid=tuple(
-            f"{t.name}: {problem.message}. {problem.remedy}"
+            f"{t.name}: {problem.message.rstrip('.')}. {problem.remedy}"
             for t in manifest.timings
             for problem in t.problems
         ),
