@@ -12,8 +12,8 @@ from instrumentation.buckets import bucket_around
 _LAG_BOUND_SECONDS = 0.010
 _THROUGHPUT_TOLERANCE = 0.005
 _JITTER_SCRAPES = 1
-_STAGES = ("schedule_lag", "publish_duration", "broker_wait", "prefetch_wait", "execution", "ack",
-           "end_to_end")  # fmt: skip
+_STAGES = ("schedule_lag", "publish_duration", "delay", "broker_wait", "prefetch_wait",
+           "execution", "ack", "end_to_end")  # fmt: skip
 
 type Figures = Mapping[str, float]
 
@@ -49,16 +49,20 @@ def _unfinished() -> Finding:
 
 
 def _counts(source: str, planned: int, figures: Figures) -> Finding:
-    """Sent = started = completed + failed + retried; and without retries, sent = planned."""
-    sent, started, good, bad, retried = (
+    """Sent = started = completed + failed + retried; and without retries, sent = planned.
+
+    Discarded tasks (revoked, expired) are sent and never started.
+    """
+    sent, started, good, bad, retried, discarded = (
         figures.get(f"tasks_{name}", float("nan"))
-        for name in ("sent", "started", "completed", "failed", "retried")
+        for name in ("sent", "started", "completed", "failed", "retried", "discarded")
     )
-    found = (f"planned {planned}, sent {sent:.0f}, started {started:.0f}, "
-             f"completed {good:.0f}, failed {bad:.0f}, retried {retried:.0f}")  # fmt: skip
+    found = (f"planned {planned}, sent {sent:.0f}, started {started:.0f}, completed {good:.0f}, "
+             f"failed {bad:.0f}, retried {retried:.0f}, discarded {discarded:.0f}")  # fmt: skip
+    ran = good + bad + retried
     return Finding(
         f"counts by {source}",
-        ok=sent - retried == planned and sent == started == good + bad + retried,
+        ok=sent - retried == planned and sent == started + discarded and started == ran,
         found=found,
         remedy="Look for a process that died or was killed in logs/.",
     )

@@ -18,9 +18,11 @@ TASK_COLUMNS = {
     "task_id": "string", "trace_id": "string", "span_id": "string", "scenario": "string",
     "framework": "string", "variant": "string", "repetition": "int64", "task": "string",
     "queue": "string", "outcome": "string", "attempt": "int64", "worker": "string",
-    "scheduled_ns": "Int64", "sent_ns": "Int64", "received_ns": "Int64", "started_ns": "Int64",
-    "completed_ns": "Int64", "acked_ns": "Int64",
+    "scheduled_ns": "Int64", "sent_ns": "Int64", "due_ns": "Int64", "received_ns": "Int64",
+    "started_ns": "Int64", "completed_ns": "Int64", "acked_ns": "Int64",
 }  # fmt: skip
+#: Outcomes of tasks that were taken back. If one never ran, its span has its end for a start.
+_TAKEN_BACK = ("revoked", "expired")
 _SENT_COLUMNS = {
     "task_id": "string", "scenario": "string", "variant": "string", "repetition": "int64",
     "scheduled_ns": "Int64", "sent_ns": "Int64", "accepted_ns": "Int64", "failed": "bool",
@@ -61,6 +63,8 @@ def _labels(resource: Plain) -> Row:
 
 
 def _attempt(resource: Plain, span: Span, facts: Plain) -> Row:
+    outcome = facts["taskqueue.outcome"]
+    never_ran = outcome in _TAKEN_BACK and span.startTimeUnixNano == span.endTimeUnixNano
     return {
         **_labels(resource),
         "task_id": facts["messaging.message.id"],
@@ -68,13 +72,14 @@ def _attempt(resource: Plain, span: Span, facts: Plain) -> Row:
         "span_id": span.spanId,
         "task": facts["taskqueue.task"],
         "queue": facts["messaging.destination.name"],
-        "outcome": facts["taskqueue.outcome"],
+        "outcome": outcome,
         "attempt": facts["taskqueue.attempt"],
         "worker": f"{resource.get('service.instance.id', '')}/{facts['process.pid']}",
         "scheduled_ns": facts.get("taskqueue.scheduled_unix_nano"),
         "sent_ns": facts.get("taskqueue.sent_unix_nano"),
+        "due_ns": facts.get("taskqueue.due_unix_nano"),
         "received_ns": facts.get("taskqueue.received_unix_nano"),
-        "started_ns": int(span.startTimeUnixNano),
+        "started_ns": None if never_ran else int(span.startTimeUnixNano),
         "completed_ns": int(span.endTimeUnixNano),
         "acked_ns": facts.get("taskqueue.acked_unix_nano"),
     }
@@ -104,18 +109,33 @@ def of_cell(frame: pd.DataFrame, cell: CellRecord, column: str) -> pd.DataFrame:
     ]
 
 
+def attempt_stages(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the intervals of each attempt in nanoseconds, a column a stage; <NA> where unknown.
+
+    A task that is to wait may be received before it is due or after: its waits count from then.
+    """
+    sent, due, received = (attempts[f"{name}_ns"] for name in ("sent", "due", "received"))
+    waited = due.fillna(sent)
+    wanted = attempts["scheduled_ns"].fillna(waited)
+    early = (received < due).fillna(value=False)
+    return pd.DataFrame({
+        "end_to_end": attempts["completed_ns"] - wanted,
+        "delay": due - sent,
+        "broker_wait": received - waited.mask(early, sent),
+        "prefetch_wait": attempts["started_ns"] - received.mask(early, due),
+        "execution": attempts["completed_ns"] - attempts["started_ns"],
+        "ack": attempts["acked_ns"] - attempts["completed_ns"],
+    })  # fmt: skip
+
+
 def stages(attempts: pd.DataFrame, publishes: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
     """Return each stage's intervals, in nanoseconds, leaving out those with an unknown end."""
-    final = attempts[attempts["outcome"] != "retry"]
-    wanted = final["scheduled_ns"].fillna(final["sent_ns"])
+    columns = attempt_stages(attempts)
     intervals = {
         "schedule_lag": publishes["sent_ns"] - publishes["scheduled_ns"],
         "publish_duration": (publishes["accepted_ns"] - publishes["sent_ns"])[~publishes["failed"]],
-        "broker_wait": attempts["received_ns"] - attempts["sent_ns"],
-        "prefetch_wait": attempts["started_ns"] - attempts["received_ns"],
-        "execution": attempts["completed_ns"] - attempts["started_ns"],
-        "ack": attempts["acked_ns"] - attempts["completed_ns"],
-        "end_to_end": final["completed_ns"] - wanted,
+        **{str(name): column for name, column in columns.items()},
+        "end_to_end": columns["end_to_end"][attempts["outcome"] != "retry"],
     }
     return {name: column.dropna().to_numpy(np.int64) for name, column in intervals.items()}
 
@@ -126,7 +146,7 @@ def results(manifest: Manifest, attempts: pd.DataFrame, publishes: pd.DataFrame)
         if not cell.measured:
             continue
         figures = _figures(
-            of_cell(attempts, cell, "started_ns"), of_cell(publishes, cell, "sent_ns")
+            of_cell(attempts, cell, "completed_ns"), of_cell(publishes, cell, "sent_ns")
         )
         for metric, (value, unit) in figures.items():
             yield {
@@ -137,13 +157,16 @@ def results(manifest: Manifest, attempts: pd.DataFrame, publishes: pd.DataFrame)
 
 
 def _figures(attempts: pd.DataFrame, publishes: pd.DataFrame) -> dict[str, tuple[float, str]]:
-    outcomes = attempts["outcome"].value_counts()
+    ran = attempts["started_ns"].notna()
+    outcomes = attempts.loc[ran, "outcome"].value_counts()
+    stopped = sum(int(outcomes.get(outcome, 0)) for outcome in _TAKEN_BACK)  # while they ran
     figures: dict[str, tuple[float, str]] = {
         "tasks_sent": (float((~publishes["failed"]).sum()), "tasks"),
-        "tasks_started": (float(len(attempts)), "attempts"),
+        "tasks_started": (float(ran.sum()), "attempts"),
         "tasks_completed": (float(outcomes.get("success", 0)), "attempts"),
-        "tasks_failed": (float(outcomes.get("failure", 0)), "attempts"),
+        "tasks_failed": (float(outcomes.get("failure", 0) + stopped), "attempts"),
         "tasks_retried": (float(outcomes.get("retry", 0)), "attempts"),
+        "tasks_discarded": (float((~ran).sum()), "tasks"),
     }
     final = attempts[attempts["outcome"] != "retry"]
     if len(final):

@@ -15,13 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from functools import partial
+from functools import lru_cache, partial
 from inspect import iscoroutinefunction
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
+from asynctasq.config import Config
 from asynctasq.core.dispatcher import Dispatcher
 from asynctasq.core.worker import Worker
+from asynctasq.drivers.retry_utils import calculate_retry_delay
 from asynctasq.serializers.msgspec_serializer import MsgspecSerializer
 from asynctasq.tasks import (
     AsyncProcessTask,
@@ -35,19 +37,17 @@ from asynctasq.tasks.services.executor import TaskExecutor
 from asynctasq.tasks.services.serializer import TaskSerializer
 from asynctasq.tasks.types import sync_task
 from asynctasq.tasks.utils import execution_helpers
+from opentelemetry import context as otel_context
 
 from instrumentation.attempt import Attempt, describe
+from instrumentation.carrier import UNREADABLE, is_sampled, pack
 from instrumentation.pool import begin_now, timed_call, unwrap
 from instrumentation.propagation import (
-    RECEIVED,
-    SCHEDULED,
-    SENT,
-    TRACEPARENT,
-    instant,
-    pack,
+    CARRIER,
+    current_task,
     scheduled_instant,
     sender_ids,
-    unpack,
+    task_context,
 )
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
@@ -56,13 +56,8 @@ from instrumentation.wrap import Undo, undo_all, wrap
 if TYPE_CHECKING:  # a pool child imports this module too, and has no use for the rest
     from instrumentation.telemetry import Telemetry
 
-_METADATA_KEY = "taskqueue"
-#: What the messages serialized in this context carry, and what the one read in it carried.
+#: What the messages serialized in this context carry.
 _outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
-_carrier: ContextVar[dict[str, object] | None] = ContextVar("taskqueue_carrier", default=None)
-_received: ContextVar[int] = ContextVar("taskqueue_received", default=0)
-_attempt: ContextVar[Attempt | None] = ContextVar("taskqueue_attempt", default=None)
-_queue: ContextVar[str] = ContextVar("taskqueue_queue", default="")
 
 
 def instrument(telemetry: "Telemetry") -> Undo:
@@ -73,9 +68,9 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(MsgspecSerializer, "serialize", _serializing),
         wrap(MsgspecSerializer, "deserialize", _deserializing),
         wrap(Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
-        wrap(Worker, "_fetch_task", _receiving),
-        wrap(Worker, "_process_task", _processing),
-        wrap(TaskExecutor, "execute", lambda execute: _executing(execute, telemetry)),
+        wrap(Worker, "_run", _naming_the_current_span),
+        wrap(Worker, "_fetch_task", lambda fetch: _receiving(fetch, telemetry)),
+        wrap(TaskExecutor, "execute", _executing),
         wrap(TaskExecutor, "should_retry", _deciding),
         wrap(Worker, "_handle_task_failure", lambda handle: _resending(handle, telemetry)),
         wrap(sync_task, "execute_in_thread", _in_thread),
@@ -93,7 +88,11 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         traceparent, parent = sender_ids(telemetry.sample_ratio)
         scheduled, error = scheduled_instant(), None
         sent = time_ns()
-        token = _outgoing.set(pack(traceparent, scheduled, sent))
+        seconds = delay if delay is not None else getattr(task, "_delay_seconds", None)
+        wait = int(seconds * 1e9) if seconds else 0
+        due = sent + wait if wait > 0 else 0
+        wanted = scheduled + wait if scheduled else 0
+        token = _outgoing.set(pack(traceparent, wanted, sent, due))
         try:
             return await send(self, task, queue, delay)
         except BaseException as failure:  # a dispatch that is cancelled sent nothing either
@@ -109,81 +108,106 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
     return dispatch
 
 
+@lru_cache(maxsize=1024)
+def _known(kind: type[BaseTask]) -> tuple[str, bool] | None:
+    """Return the name of a class's tasks, and whether they run in the event loop.
+
+    None where each function has its own. To ask an abstract class is slow: once is enough.
+    """
+    if issubclass(kind, FunctionTask):
+        return None
+    return kind.__name__, not issubclass(kind, (SyncTask, SyncProcessTask, AsyncProcessTask))
+
+
+def _function(task: Any) -> tuple[str, bool]:
+    return task.func.__name__, iscoroutinefunction(task.func) and not task._use_process
+
+
 def _name(task: BaseTask) -> str:
-    return task.func.__name__ if isinstance(task, FunctionTask) else type(task).__name__
+    name, _ = _known(type(task)) or _function(task)
+    return name
 
 
 def _serializing(serialize: Callable[..., bytes]) -> Callable[..., bytes]:
     def with_carrier(self: MsgspecSerializer, obj: dict[str, Any]) -> bytes:
         packed = _outgoing.get()
         if packed and "metadata" in obj:
-            obj["metadata"][_METADATA_KEY] = packed
+            obj["metadata"][CARRIER] = packed
         return serialize(self, obj)
 
     return with_carrier
 
 
 def _deserializing(deserialize: Callable[..., Any]) -> Callable[..., Any]:
-    async def with_carrier(self: MsgspecSerializer, data: bytes) -> dict[str, Any]:
+    async def noting_the_carrier(self: MsgspecSerializer, data: bytes) -> dict[str, Any]:
         message: dict[str, Any] = await deserialize(self, data)
-        with suppress(AttributeError, KeyError, TypeError):  # whose message that is, who knows
-            _carrier.set(unpack(message["metadata"].get(_METADATA_KEY)))
+        attempt = current_task.get()
+        if isinstance(attempt, Attempt) and not attempt.carrier:
+            with suppress(AttributeError, KeyError, TypeError):  # whose message that is, who knows
+                carrier = message["metadata"].get(CARRIER, "")
+                attempt.carrier = carrier if type(carrier) is str else UNREADABLE
         return message
 
-    return with_carrier
+    return noting_the_carrier
 
 
-def _receiving(fetch: Callable[..., Any]) -> Callable[..., Any]:
+def _naming_the_current_span(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Have the span of the current task be the current span, for all that this loop starts."""
+
+    async def run_worker(self: Worker) -> None:
+        token = otel_context.attach(task_context())
+        try:
+            await run(self)
+        finally:
+            otel_context.detach(token)
+
+    return run_worker
+
+
+def _receiving(fetch: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
     async def fetch_task(self: Worker) -> tuple[bytes, str] | None:
+        current_task.set(None)  # fetching belongs to no task
         fetched: tuple[bytes, str] | None = await fetch(self)
         if fetched is not None:
             # The asyncio task that processes it is created next, with a copy of this context.
-            _received.set(time_ns())
+            attempt = telemetry.recorder.attempt()
+            attempt.received = time_ns()
+            attempt.queue = fetched[1]
+            current_task.set(attempt)
         return fetched
 
     return fetch_task
 
 
-def _processing(process: Callable[..., Any]) -> Callable[..., Any]:
-    async def process_task(self: Worker, task_data: bytes, queue_name: str) -> None:
-        _queue.set(queue_name)
-        try:
-            await process(self, task_data, queue_name)
-        finally:
-            attempt = _attempt.get()
-            if attempt is not None:
-                attempt.record()
-
-    return process_task
-
-
-def _executing(execute: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
+def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
     async def execute_attempt(
-        self: TaskExecutor, task: BaseTask, *timeout: Any, **named_timeout: Any
+        self: TaskExecutor,
+        task: BaseTask,
+        timeout: float | None = None,  # noqa: ASYNC109 - theirs
     ) -> None:
-        # A sender without instrumentation still says when it dispatched, if only in microseconds.
-        carrier = _carrier.get() or {SENT: _dispatched(task)}
-        carrier[RECEIVED] = _received.get()
-        attempt = Attempt(
-            telemetry.recorder,
-            task=_name(task),
-            queue=_queue.get(),
-            task_id=str(task._task_id or ""),
-            number=task._current_attempt,
-            carrier=carrier,
-        )
-        _attempt.set(attempt)
-        attempt.enter()
-        if _runs_in_loop(task):
+        attempt = current_task.get()
+        if not isinstance(attempt, Attempt) or attempt.task:  # not by a worker, or within a task
+            await execute(self, task, timeout)
+            return
+        attempt.task, in_loop = _known(type(task)) or _function(task)
+        attempt.task_id = str(task._task_id)
+        attempt.number = task._current_attempt
+        if not attempt.carrier:  # a plain sender still says when, if only in microseconds
+            attempt.carrier = pack("", 0, _dispatched(task))
+        elif is_sampled(attempt.carrier):
+            attempt.enter_live()
+        if in_loop:
             attempt.start()
-        error: BaseException | None = None
         try:
-            await execute(self, task, *timeout, **named_timeout)
-        except BaseException as failure:
-            error = failure
+            await execute(self, task, timeout)
+        except Exception as failure:
+            attempt.complete(failure)
             raise
-        finally:
-            attempt.complete(error)
+        except BaseException as failure:  # cancelled: the worker will not come back to it
+            attempt.complete(failure)
+            attempt.record()
+            raise
+        attempt.complete()
 
     return execute_attempt
 
@@ -195,32 +219,28 @@ def _dispatched(task: BaseTask) -> int:
         return 0
 
 
-def _runs_in_loop(task: BaseTask) -> bool:
-    """Tell what begins at once from what waits for a thread or a process first."""
-    if isinstance(task, FunctionTask):
-        return iscoroutinefunction(task.func) and not task._use_process
-    return not isinstance(task, (SyncTask, SyncProcessTask, AsyncProcessTask))
-
-
 def _deciding(should_retry: Callable[..., bool]) -> Callable[..., bool]:
     def decide(self: TaskExecutor, task: BaseTask, exception: Exception) -> bool:
         retry = should_retry(self, task, exception)
-        attempt = _attempt.get()
-        if attempt is not None:
+        attempt = current_task.get()
+        if isinstance(attempt, Attempt):
             attempt.outcome = RETRY if retry else FAILURE
             if retry:  # it is serialized next, in this context
-                carrier = attempt.next_carrier()
-                _carrier.set(carrier)
-                _outgoing.set(
-                    pack(
-                        str(carrier[TRACEPARENT]),
-                        instant(carrier, SCHEDULED),
-                        instant(carrier, SENT),
-                    )
-                )
+                _outgoing.set(attempt.next_carrier(_due(task)))
         return retry
 
     return decide
+
+
+def _due(task: BaseTask) -> int:
+    """Return when the retry of a task is due, as the worker will reckon it."""
+    defaults = Config.get().task_defaults
+    wait = calculate_retry_delay(
+        "fixed" if defaults.retry_strategy == "fixed" else "exponential",
+        defaults.retry_delay,
+        task.current_attempt,
+    )
+    return time_ns() + int(wait * 1e9) if wait > 0 else 0
 
 
 def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
@@ -234,14 +254,17 @@ def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             error = describe(failure)
             raise
         finally:
-            attempt, carrier = _attempt.get(), _carrier.get()
-            if attempt is not None and attempt.outcome == RETRY and carrier is not None:
-                # No schedule wanted this sending: its lag would be the retry's delay.
-                telemetry.recorder.append((
-                    SENT_KIND, attempt.task, str(task.config.get("queue", "default")),
-                    attempt.task_id, str(carrier[TRACEPARENT]), attempt.span_id, 0,
-                    instant(carrier, SENT), time_ns(), error,
-                ))  # fmt: skip
+            attempt, carrier = current_task.get(), _outgoing.get()
+            if isinstance(attempt, Attempt):
+                attempt.record()
+                if attempt.outcome == RETRY and carrier:
+                    # No schedule wanted this sending: its lag would be the retry's delay.
+                    traceparent, _, sent, _ = carrier.split(";")
+                    telemetry.recorder.append((
+                        SENT_KIND, attempt.task, str(task.config.get("queue", "default")),
+                        attempt.task_id, traceparent, attempt.span_id, 0,
+                        int(sent), time_ns(), error,
+                    ))  # fmt: skip
 
     return handle_failure
 
@@ -257,13 +280,20 @@ def _stamping_acknowledgements(init: Callable[..., None], undo: list[Undo]) -> C
 
 
 def _stamped(call: Callable[..., Any]) -> Callable[..., Any]:
-    async def acknowledge(*args: Any, **kwargs: Any) -> None:
-        await call(*args, **kwargs)
-        attempt = _attempt.get()
-        if attempt is not None:
-            attempt.acked = time_ns()
+    """Note when the message was settled, which is the last that is known of an attempt."""
 
-    return acknowledge
+    async def settle(queue_name: str, receipt_handle: bytes) -> None:
+        attempt = current_task.get()
+        if not isinstance(attempt, Attempt):
+            await call(queue_name, receipt_handle)
+            return
+        try:
+            await call(queue_name, receipt_handle)
+            attempt.acked = time_ns()
+        finally:
+            attempt.record()
+
+    return settle
 
 
 def _in_thread(execute_in_thread: Callable[..., Any]) -> Callable[..., Any]:
@@ -281,8 +311,8 @@ def _function_in_thread(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
-    attempt, context = _attempt.get(), copy_context()
-    if attempt is None:
+    attempt, context = current_task.get(), copy_context()
+    if not isinstance(attempt, Attempt):
         return call
 
     def run() -> Any:
@@ -309,8 +339,8 @@ def _submit(submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any) ->
 
     What a running task submits on its own account is none of ours.
     """
-    attempt = _attempt.get()
-    if attempt is None or attempt.started:
+    attempt = current_task.get()
+    if not isinstance(attempt, Attempt) or attempt.started:
         return submit(*call, **kwargs)
     future = submit(timed_call, *call, **kwargs)
     future.add_done_callback(lambda done: unwrap(done, attempt.ran))

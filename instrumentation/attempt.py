@@ -2,35 +2,35 @@
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextvars import Token
 from time import time_ns
-from typing import Protocol
 
-from instrumentation.live import LiveSpan
-from instrumentation.propagation import (
-    RECEIVED,
-    SCHEDULED,
-    SENT,
-    TRACEPARENT,
-    ContextToken,
-    SpanIds,
-    enter_task,
-    instant,
-    leave_task,
-    new_span_id,
-    orphan,
+from opentelemetry import context as otel_context
+
+from instrumentation.carrier import (
+    UNREADABLE,
+    begin_trace,
+    is_sampled,
+    pack,
     parse_traceparent,
+    unpack,
 )
+from instrumentation.ids import SpanIds, new_span_id
+from instrumentation.live import LiveSpan
+from instrumentation.propagation import CurrentTask, current_task, task_context
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
 
 _STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
+_pid = os.getpid()
 
 
-class Sink(Protocol):
-    """Where records go: a recorder, or whatever a test puts in its place."""
+def _note_pid() -> None:
+    global _pid  # noqa: PLW0603 - asking the system each time would cost a task 0.1 µs
+    _pid = os.getpid()
 
-    def append(self, record: Record, /) -> None:
-        """Take one record; never raise, never block."""
+
+os.register_at_fork(after_in_child=_note_pid)
 
 
 def describe(error: BaseException) -> Error:
@@ -47,98 +47,132 @@ def describe(error: BaseException) -> Error:
 class Attempt:
     """One attempt to run a task.
 
-    `enter` and `complete` enclose it in the process that answers for it. In between, `start` or
-    `ran` says when the task's own code began, in whatever thread or process that was. `record`
-    hands everything over.
+    It is there when the message is received, and learns the rest as it goes: an attribute that
+    nobody sets costs nothing. `complete` ends it, and after `record` it is read and let go.
     """
 
-    __slots__ = ("_carrier", "_ids", "_live", "_parent", "_sink", "_token", "acked", "completed",
-                 "error", "number", "outcome", "queue", "started", "task", "task_id")  # fmt: skip
+    task = queue = task_id = carrier = outcome = span_id = ""
+    number = 1
+    received = started = completed = acked = 0
+    error: Error | None = None
+    recorded = False
+    #: Whether its start is counted already.
+    counted = False
+    _live: LiveSpan | None = None
+    _token: tuple[Token[CurrentTask | None], Token[otel_context.Context]] | None = None
 
-    def __init__(  # noqa: PLR0913 - these are the facts of a message
-        self,
-        sink: Sink,
-        *,
-        task: str,
-        queue: str,
-        task_id: str,
-        number: int,
-        carrier: Mapping[str, object],
-    ) -> None:
-        self._sink = sink
-        self.task = task
-        self.queue = queue
-        self.task_id = task_id
-        self.number = number
-        self._carrier = carrier
-        parent = parse_traceparent(carrier.get(TRACEPARENT))
-        # A message without context (its sender is not instrumented) starts a trace here, unsampled.
-        self._parent = parent or orphan()
-        self._ids = SpanIds(self._parent.trace_id, new_span_id(), self._parent.sampled)
-        self._live: LiveSpan | None = None
-        self._token: ContextToken | None = None
-        self.started = self.completed = self.acked = 0
-        self.outcome = ""
-        self.error: Error | None = None
+    def ids(self) -> SpanIds:
+        """Return the ids of its CONSUMER span, which are made when somebody asks for them."""
+        header, *instants = self.carrier.split(";")
+        parent = parse_traceparent(header)
+        if parent is None:
+            parent = begin_trace(header)
+            if parent.trace_id not in header:  # what was wrong with it shall still be counted
+                wrong = [UNREADABLE] if header else []
+                self.carrier = ";".join([parent.traceparent(), *instants, *wrong])
+        self.span_id = self.span_id or new_span_id()
+        return parent._replace(span_id=self.span_id)
 
     def enter(self) -> None:
         """Make the attempt's span the current one, until `complete`."""
-        if self._ids.sampled:
-            self._live = LiveSpan.begin(self._ids, self.task)
-        if self._live is None:
-            self._token = enter_task(self._ids)
+        self._token = current_task.set(self), otel_context.attach(task_context())
+        if is_sampled(self.carrier):
+            self.enter_live()
+
+    def enter_live(self) -> None:
+        """Open a live span: the sender's sampling decision was to have one."""
+        self._live = LiveSpan.begin(self.ids(), self.task)
 
     def start(self) -> None:
-        """The task's own code begins now."""
-        self.ran(time_ns())
+        """The task's own code begins now.
 
-    def ran(self, started: int, completed: int = 0) -> None:
-        """Note when the task's own code began and ended, as its thread or process saw it.
-
-        What began only after the attempt was given up (it timed out) does not count again.
+        What begins only after the attempt was given up (it timed out) does not count again.
         """
-        if self.started:
-            return
-        self.started, self.completed = started, completed
-        self._sink.append((STARTED, self.task, self.queue, started))
+        if not self.started:
+            self.started = time_ns()
+
+    def ran(self, started: int, completed: int) -> None:
+        """Note when the task's own code began and ended, as another process saw it."""
+        if not self.started:
+            self.started, self.completed = started, completed
 
     def ended(self) -> None:
         """The task's own code ends now; the first to say so knows best."""
-        self.completed = self.completed or time_ns()
+        if not self.completed:
+            self.completed = time_ns()
 
     def complete(self, error: BaseException | None = None) -> None:
         """The task's own code ended, with `error` or well; the outcome is decided by `record`."""
-        self.ended()
+        if not self.completed:
+            self.completed = time_ns()
         if not self.started:  # it failed or timed out before its code began
             self.ran(self.completed, self.completed)
         if error is not None:
             self.error = describe(error)
-        if self._token is not None:
-            leave_task(self._token)
         if self._live is not None:
             self._live.end(error, self.completed)
+        if self._token is not None:
+            current_task.reset(self._token[0])
+            otel_context.detach(self._token[1])
 
-    @property
-    def span_id(self) -> str:
-        """The id of the attempt's CONSUMER span."""
-        return self._ids.span_id
+    def next_carrier(self, due: int) -> str:
+        """Return what a retry's message carries.
 
-    def next_carrier(self) -> dict[str, object]:
-        """What a retry's message carries: the first schedule, so that end-to-end covers it.
-
-        Its PRODUCER span belongs to the same trace.
+        It carries the first schedule, so that end-to-end covers all attempts, and its PRODUCER
+        span belongs to the same trace.
         """
-        ids = self._ids._replace(span_id=new_span_id())
-        first = instant(self._carrier, SCHEDULED) or instant(self._carrier, SENT)
-        return {TRACEPARENT: ids.traceparent(), SCHEDULED: first, SENT: time_ns()}
+        ids = self.ids()._replace(span_id=new_span_id())
+        return pack(ids.traceparent(), self.wanted(), time_ns(), due)
+
+    def wanted(self) -> int:
+        """Return when the task was first wanted: as scheduled, else when it was due, or sent."""
+        ((scheduled,), (sent,), (due,)) = unpack([self.carrier]).instants.tolist()
+        return int(scheduled or max(sent, due))
 
     def record(self) -> None:
         """Hand the attempt over; without an explicit outcome, an error makes it a failure."""
-        carrier = self._carrier
-        self._sink.append((
-            DONE, self.task, self.queue, self.task_id, self._parent.traceparent(),
-            self._ids.span_id, self.number,
-            self.outcome or (FAILURE if self.error else SUCCESS),
-            instant(carrier, SCHEDULED), instant(carrier, SENT), instant(carrier, RECEIVED),
-            self.started, self.completed, self.acked, os.getpid(), self.error,
-        ))  # fmt: skip
+        if not self.outcome:
+            self.outcome = FAILURE if self.error else SUCCESS
+        self.recorded = True  # the last that is set: from here on another thread may read it
+
+    def count_start(self) -> Record:
+        """Return a record of the start, the first time; afterwards nothing."""
+        if self.counted:
+            return ()
+        self.counted = True
+        return (STARTED, self.task, self.queue, self.started)
+
+    def done(self) -> Record:
+        """Return the record of the attempt."""
+        return (
+            DONE, self.task, self.queue, self.outcome, self.task_id, self.number, self.carrier,
+            self.span_id, _pid, self.received, self.started, self.completed, self.acked,
+            self.error, self.counted,
+        )  # fmt: skip
+
+
+class SpooledAttempt(Attempt):
+    """An attempt in a pool child, which may be killed at any moment: it says what it knows."""
+
+    def __init__(self, append: Callable[[Record], None]) -> None:
+        self._append = append
+
+    def start(self) -> None:
+        """The task's own code begins now, and the parent may know it already."""
+        super().start()
+        self._spool_start()
+
+    def ran(self, started: int, completed: int) -> None:
+        """Note when the task's own code began and ended, as another process saw it."""
+        super().ran(started, completed)
+        self._spool_start()
+
+    def _spool_start(self) -> None:
+        if start := self.count_start():
+            self._append(start)
+
+    def record(self) -> None:
+        """Write the attempt to the parent, once."""
+        if not self.recorded:
+            super().record()
+            self._append(self.done())

@@ -10,9 +10,9 @@
 A task whose process was lost is recorded by the consumer's process, in `Request.on_failure`.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,11 @@ from celery.exceptions import Retry
 from celery.worker import consumer, request
 
 from instrumentation.attempt import Attempt, describe
+from instrumentation.carrier import UNREADABLE, pack
 from instrumentation.propagation import (
-    RECEIVED,
-    SCHEDULED,
-    SENT,
+    CARRIER,
     TRACEPARENT,
-    instant,
+    current_task,
     scheduled_instant,
     sender_ids,
 )
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 _OUTCOMES = {"RETRY": RETRY, "IGNORED": SUCCESS}
 _OURS = "_taskqueue_wrapped"
 _MOST_RETRIES = 2**31
-_running = threading.local()
+_RECEIVED = "taskqueue-received-ns"
 
 
 def instrument(telemetry: "Telemetry") -> Undo:
@@ -80,13 +79,14 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
             task_id = str(message.properties.get("correlation_id", ""))
             scheduled, sent, error = scheduled_instant(), time_ns(), None
+            due = _due(message.headers, sent)
+            wanted = scheduled + max(due - sent, 0) if scheduled else _first_wanted(task_id)
             # Celery lays these over the message's own headers, and a retry brings all headers of
             # the attempt before it along.
             headers = dict(options.get("headers") or ())
-            headers.pop(RECEIVED, None)
+            headers.pop(_RECEIVED, None)
             headers[TRACEPARENT] = traceparent
-            headers[SCHEDULED] = scheduled or _first_sent(task_id)
-            headers[SENT] = sent
+            headers[CARRIER] = pack(traceparent, wanted, sent, due)
             try:
                 return send(producer, name, message, **{**options, "headers": headers})
             except BaseException as failure:
@@ -103,23 +103,33 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
     return create
 
 
+def _due(headers: Mapping[str, Any], sent: int) -> int:
+    """Return until when the sender wants the task to wait; 0 for not at all."""
+    eta = headers.get("eta")
+    if not eta:
+        return 0
+    with suppress(TypeError, ValueError, OverflowError):  # whatever an application passes as eta
+        due = int(datetime.fromisoformat(eta).timestamp() * 1e9)
+        return due if due > sent else 0
+    return 0
+
+
 def _queue_name(queue: Any, routing_key: str | None, app_amqp: amqp.AMQP) -> str:
     name = getattr(queue, "name", queue) or routing_key or app_amqp.default_queue.name
     return str(name)
 
 
-def _first_sent(task_id: str) -> int:
+def _first_wanted(task_id: str) -> int:
     """For a retry: when the task was first wanted, so that end-to-end spans all attempts."""
-    task = _state.get_current_task()
-    if task is None or task.request.id != task_id:
-        return 0
-    carrier = task.request.__dict__
-    return instant(carrier, SCHEDULED) or instant(carrier, SENT)
+    attempt = current_task.get()
+    if isinstance(attempt, Attempt) and attempt.task_id == task_id:
+        return attempt.wanted()
+    return 0
 
 
 def _note_received(request: request.Request, **_signal: Any) -> None:
     # What stands in the request's dict travels to the pool, whatever kind of pool that is.
-    request.request_dict[RECEIVED] = time_ns()
+    request.request_dict[_RECEIVED] = time_ns()
 
 
 def _tracing(
@@ -138,8 +148,8 @@ def _tracing(
 
 def _timing(run: Callable[..., Any]) -> Callable[..., Any]:
     def timed_run(*args: Any, **kwargs: Any) -> Any:
-        attempt: Attempt | None = getattr(_running, "attempt", None)
-        if attempt is None or attempt.started:  # called directly, perhaps by another task
+        attempt = current_task.get()
+        if not isinstance(attempt, Attempt) or attempt.started:  # called by another task
             return run(*args, **kwargs)
         attempt.start()
         try:
@@ -160,8 +170,7 @@ def _attempting(
         request = request or {}
         attempt = _attempt_of(name, uuid, request, telemetry)
         attempt.acked = ACK_PENDING if late else 0
-        previous = getattr(_running, "attempt", None)
-        _running.attempt, error = attempt, None
+        error = None
         attempt.enter()
         try:
             result = traced(uuid, args, kwargs, request)
@@ -172,7 +181,6 @@ def _attempting(
         else:
             return result
         finally:
-            _running.attempt = previous
             attempt.complete(error)
             attempt.record()
 
@@ -183,14 +191,15 @@ def _attempting(
 def _attempt_of(
     name: str, task_id: str, request: Mapping[str, Any], telemetry: "Telemetry"
 ) -> Attempt:
-    return Attempt(
-        telemetry.recorder,
-        task=name,
-        queue=_routing_key(request),
-        task_id=str(task_id),
-        number=_number(request),
-        carrier=request,
-    )
+    attempt = telemetry.recorder.attempt()
+    attempt.task, attempt.task_id, attempt.queue = name, str(task_id), _routing_key(request)
+    attempt.number = _number(request)
+    # A sender with another instrumentation says less.
+    carrier = request.get(CARRIER) or request.get(TRACEPARENT) or ""
+    attempt.carrier = carrier if isinstance(carrier, str) else UNREADABLE
+    received = request.get(_RECEIVED)
+    attempt.received = received if type(received) is int else 0
+    return attempt
 
 
 def _outcome(info: Any) -> tuple[str, BaseException | None]:
@@ -239,6 +248,7 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             attempt = _attempt_of(self.task.name, self.id, self.request_dict, telemetry)
             # Its process said that it started, but told only the pool's acceptance to this one.
             attempt.started, attempt.completed = int((self.time_start or 0) * 1e9), time_ns()
+            attempt.counted = True
             again = self.task.acks_late and self.task.reject_on_worker_lost
             attempt.outcome, attempt.error = RETRY if again else FAILURE, describe(error)
             attempt.record()

@@ -1,5 +1,6 @@
 """Turns records into Prometheus series and spans, at each scrape, or now and then without any."""
 
+import logging
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from instrumentation import finished
 from instrumentation.backlog import Backlog, SpanSink
+from instrumentation.finished import Finished, Instants, Labels, Row
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
@@ -24,13 +27,11 @@ from instrumentation.records import (
     Record,
 )
 
+_log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
-_ACK_FIELD = 13
 _MOST_UNACKNOWLEDGED = 100_000
-
-type Labels = tuple[str, ...]
 
 
 class Collector:
@@ -46,7 +47,7 @@ class Collector:
         self._backlog = Backlog(write_spans)
         self._clock = clock
         self._lock = threading.Lock()
-        self._unacknowledged: dict[tuple[str, int], Record] = {}
+        self._unacknowledged: dict[tuple[str, int], Row] = {}
         self._ended: Counter[Labels] = Counter()
         self._last_drain = clock()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
@@ -71,35 +72,43 @@ class Collector:
         """Account for all records so far; `final` also gives up waiting for acknowledgements."""
         with self._lock:
             self._last_drain = self._clock()
-            records = self._recorder.drain()
-            by_kind: dict[int, list[Record]] = {kind: [] for kind in range(DROPPED + 1)}
-            for record in records:
+            by_kind: tuple[list[Record], ...] = ([], [], [], [], [])
+            for record in self._recorder.drain():
                 by_kind[cast("int", record[0])].append(record)
-            self._account_started(by_kind[STARTED])
+            done = finished.read(by_kind[DONE])
+            self._count_starts(by_kind[STARTED], done)
             self._account_sent(by_kind[SENT])
-            self._account_done(by_kind[DONE])
-            finished = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
+            self._account_done(done)
+            complete = self._match_acknowledgements(done.rows, by_kind[ACKED], final=final)
             lost = sum(cast("int", record[1]) for record in by_kind[DROPPED])
             self._counters["records_dropped"][()] += lost
-            dropped = self._backlog.add(by_kind[SENT] + finished, final=final)
+            dropped = self._backlog.add(by_kind[SENT] + complete, final=final)
             self._counters["spans_dropped"][()] += dropped
 
-    def _account_started(self, records: list[Record]) -> None:
+    def _count_starts(self, records: list[Record], done: Finished) -> None:
         """Count starts, and note the first after a second without any task.
 
         The gauge stays put while tasks keep coming, whoever scrapes and however often, so that a
         long-lived worker shows the first start of its present work and not of its life.
         """
-        for labels, columns in _grouped(records, (1, 2)):
-            first = min(columns[3])
-            running = self._counters["tasks_started"][labels] - self._ended[labels]
-            idle_since = self._gauges["last_completion_timestamp"].get(labels, 0)
+        starts: defaultdict[Labels, list[Instants]] = defaultdict(list)
+        for task, columns in _columns(records, (1, 2)):
+            starts[task].append(_instants(columns[3]))
+        for labels, at in done.by_labels():
+            starts[labels[:2]].append(at.started[(at.started > 0) & (at.counted == 0)])
+        for task, arrays in starts.items():
+            instants = np.concatenate(arrays)
+            if not instants.size:
+                continue
+            running = self._counters["tasks_started"][task] - self._ended[task]
+            idle_since = self._gauges["last_completion_timestamp"].get(task, 0)
+            first = int(instants.min())
             if running <= 0 and first - idle_since > _IDLE_GAP_NS:
-                self._gauges["first_start_timestamp"][labels] = first
-            self._counters["tasks_started"][labels] += len(columns[3])
+                self._gauges["first_start_timestamp"][task] = first
+            self._counters["tasks_started"][task] += instants.size
 
     def _account_sent(self, records: list[Record]) -> None:
-        for labels, columns in _grouped(records, (1, 2)):
+        for labels, columns in _columns(records, (1, 2)):
             scheduled, sent, accepted = (_instants(columns[i]) for i in (6, 7, 8))
             ok = np.array([error is None for error in columns[9]], dtype=bool)
             self._counters["tasks_sent"][labels] += int(ok.sum())
@@ -109,63 +118,65 @@ class Collector:
             self._earliest("first_sent_timestamp", labels, sent)
             self._latest("last_accepted_timestamp", labels, accepted[ok])
 
-    def _account_done(self, records: list[Record]) -> None:
-        for labels, columns in _grouped(records, (1, 2, 7)):
-            scheduled, sent, received, started, completed, acked = (
-                _instants(columns[i]) for i in range(8, 14)
-            )
-            wanted = np.where(scheduled > 0, scheduled, sent)
-            self._observe("broker_wait", labels[:2], sent, received)
-            self._observe("prefetch_wait", labels[:2], received, started)
-            self._observe("execution", labels, started, completed)
-            self._observe("ack", labels[:2], completed, acked)
-            if labels[2] != RETRY:
-                self._observe("end_to_end", labels, wanted, completed)
-            self._ended[labels[:2]] += len(completed)
-            self._latest("last_completion_timestamp", labels[:2], completed)
+    def _account_done(self, done: Finished) -> None:
+        if done.unreadable and not self._counters["contexts_unreadable"][()]:
+            _log.warning("messages came with a trace context that cannot be read; they are counted")
+        self._counters["contexts_unreadable"][()] += done.unreadable
+        for labels, at in done.by_labels():
+            task, outcome = labels[:2], labels[2]
+            # A task that waits on purpose may be received before it is due (Celery holds it) or
+            # after (AsyncTasQ's stays in Redis): its waits count from when it was due.
+            early = at.received < at.due
+            self._observe("delay", task, at.sent, at.due)
+            self._observe("broker_wait", task, _later(at.sent, at.due, ~early), at.received)
+            self._observe("prefetch_wait", task, _later(at.received, at.due, early), at.started)
+            self._observe("execution", labels, at.started, at.completed)
+            self._observe("ack", task, at.completed, at.acked)
+            if outcome != RETRY:
+                wanted = np.where(at.scheduled > 0, at.scheduled, np.maximum(at.sent, at.due))
+                self._observe("end_to_end", labels, wanted, at.completed)
+            self._ended[task] += int((at.started > 0).sum())
+            self._latest("last_completion_timestamp", task, at.completed)
 
     def _match_acknowledgements(
-        self, done: list[Record], acked: list[Record], *, final: bool
-    ) -> list[Record]:
+        self, done: list[Row], acked: list[Record], *, final: bool
+    ) -> list[Row]:
         """Return the attempts that are complete: those acknowledged early, or by now."""
-        finished = []
-        for record in done:
-            if record[_ACK_FIELD] != ACK_PENDING:
-                finished.append(record)
+        complete = []
+        for row in done:
+            if row[-1] != ACK_PENDING:
+                complete.append(row)
                 continue
-            key = cast("str", record[3]), cast("int", record[6])
+            key = row[4], row[5]
             if key in self._unacknowledged:  # delivered again, so never acknowledged
-                finished.append(_without_ack(self._unacknowledged[key]))
-            self._unacknowledged[key] = record
+                complete.append(_acknowledged(self._unacknowledged[key], 0))
+            self._unacknowledged[key] = row
         matched = []
         for _, task_id, attempt, instant in cast("list[tuple[int, str, int, int]]", acked):
-            record = self._unacknowledged.pop((task_id, attempt), ())
-            if record:
-                matched.append((*record[:_ACK_FIELD], instant, *record[_ACK_FIELD + 1 :]))
-        for labels, columns in _grouped(matched, (1, 2)):
-            self._observe("ack", labels, _instants(columns[12]), _instants(columns[_ACK_FIELD]))
-        finished += matched
+            if row := self._unacknowledged.pop((task_id, attempt), ()):
+                matched.append(_acknowledged(row, instant))
+        for labels, columns in _columns(matched, (1, 2)):
+            self._observe("ack", labels, _instants(columns[-2]), _instants(columns[-1]))
+        complete += matched
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
-            finished += map(_without_ack, self._unacknowledged.values())
+            complete += [_acknowledged(row, 0) for row in self._unacknowledged.values()]
             self._unacknowledged.clear()
-        return finished
+        return complete
 
-    def _observe(
-        self, stage: str, labels: Labels, begin: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> None:
+    def _observe(self, stage: str, labels: Labels, begin: Instants, end: Instants) -> None:
         """Add the intervals whose two instants are both known."""
         known = (begin > 0) & (end > 0)
         if known.any():
             negative = self._histograms[stage].observe(labels, (end - begin)[known])
             self._counters["clock_anomalies"][(stage,)] += negative
 
-    def _earliest(self, gauge: str, labels: Labels, instants: NDArray[np.int64]) -> None:
+    def _earliest(self, gauge: str, labels: Labels, instants: Instants) -> None:
         """Like the first start, for the producer: the first of the present burst of sending."""
         previous = self._gauges["last_accepted_timestamp"].get(labels, 0)
         if instants.size and int(instants.min()) - previous > _IDLE_GAP_NS:
             self._gauges[gauge][labels] = int(instants.min())
 
-    def _latest(self, gauge: str, labels: Labels, instants: NDArray[np.int64]) -> None:
+    def _latest(self, gauge: str, labels: Labels, instants: Instants) -> None:
         if instants.size:
             known = self._gauges[gauge].get(labels, 0)
             self._gauges[gauge][labels] = max(known, int(instants.max()))
@@ -189,6 +200,7 @@ _COUNTERS: dict[str, tuple[str, Labels]] = {
     "tasks_started": ("Attempts whose own code began.", _TASK),
     "clock_anomalies": ("Negative intervals: clocks that disagree or stepped.", ("stage",)),
     "records_dropped": ("Records lost between a pool child and its worker.", ()),
+    "contexts_unreadable": ("Messages whose context could not be read, or only in part.", ()),
     "spans_dropped": ("Spans that could not be written or sent.", ()),
 }
 _GAUGES = {
@@ -200,31 +212,40 @@ _GAUGES = {
 _HISTOGRAMS: dict[str, tuple[str, Labels]] = {
     "schedule_lag": ("From when the schedule wanted a task sent until it was sent.", _TASK),
     "publish_duration": ("From sent to accepted by the broker.", _TASK),
-    "broker_wait": ("From sent to received by a worker process.", _TASK),
-    "prefetch_wait": ("From received to started, in whatever thread or process runs it.", _TASK),
+    "delay": ("From sent to due: tasks that their sender wanted to wait.", _TASK),
+    "broker_wait": ("From sent, or due, to received by a worker process.", _TASK),
+    "prefetch_wait": ("From received, or due, to started, in its thread or process.", _TASK),
     "execution": ("From started to completed: the task's own code.", _OUTCOME),
-    "end_to_end": ("From scheduled, else sent, to completed.", _OUTCOME),
+    "end_to_end": ("From scheduled, else sent or due, to completed.", _OUTCOME),
     "ack": ("From completed to acknowledged, where the framework acknowledges late.", _TASK),
 }
 
 
-def _grouped(
-    records: list[Record], key_fields: tuple[int, ...]
+def _columns(
+    records: list[Record], key_fields: tuple[int, int]
 ) -> Iterator[tuple[Labels, list[tuple[Any, ...]]]]:
-    """Group records by some fields; yield each group's key and its columns."""
+    """Group records by two fields; yield each group's key and its columns."""
+    keys = list(map(itemgetter(*key_fields), records))
+    if len(set(keys)) == 1:  # as is usual, and quicker
+        yield keys[0], list(zip(*records, strict=True))
+        return
     groups: defaultdict[Labels, list[Record]] = defaultdict(list)
-    key = itemgetter(*key_fields)
-    for record in records:
-        groups[key(record)].append(record)
+    for key, record in zip(keys, records, strict=True):
+        groups[key].append(record)
     for labels, members in groups.items():
         yield labels, list(zip(*members, strict=True))
 
 
-def _without_ack(record: Record) -> Record:
-    return (*record[:_ACK_FIELD], 0, *record[_ACK_FIELD + 1 :])
+def _acknowledged(row: Row, instant: int) -> Row:
+    return (*row[:-1], instant)
 
 
-def _instants(column: tuple[Any, ...]) -> NDArray[np.int64]:
+def _later(instants: Instants, due: Instants, where: NDArray[np.bool_]) -> Instants:
+    """Return the later of two instants where the first is known at all, and `where` says so."""
+    return np.where(where & (instants > 0), np.maximum(instants, due), instants)
+
+
+def _instants(column: tuple[Any, ...]) -> Instants:
     return np.array(column, dtype=np.int64)
 
 

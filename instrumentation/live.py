@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
-from instrumentation.propagation import SpanIds
+from instrumentation.ids import SpanIds
 
 
 class LiveSpan:

@@ -1,89 +1,27 @@
-"""What a message carries: W3C trace context, and the instants that only its sender knows.
+"""Which trace a message continues, and which task runs in this context.
 
 The current trace is an ordinary OpenTelemetry context, so a task dispatched inside a traced HTTP
 request continues that trace, and an HTTP call made inside a task continues the task's.
 """
 
 import os
-import random
-import re
-from collections.abc import Mapping
-from contextvars import ContextVar, Token
-from typing import NamedTuple
+from contextvars import ContextVar
+from typing import Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-TRACEPARENT = "traceparent"
-SCHEDULED = "taskqueue-scheduled-ns"
-SENT = "taskqueue-sent-ns"
-RECEIVED = "taskqueue-received-ns"
+from instrumentation.ids import SpanIds, new_roots, new_span_id
 
-_SAMPLED = 0x01
-# Version, trace id, parent id, flags. W3C calls version ff and ids of zero invalid.
-_HEADER = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
-)
-#: The span id in the traceparent of a message that named no sender.
-NO_SPAN = "0" * 16
-_LARGEST_INSTANT_NS = 2**63 - 1
-_PACKED_PARTS = 3
-# Ids, not secrets. A generator of our own leaves the application's sequence alone, and is seeded
-# afresh in forked children, who would otherwise all make the same ids.
-_random = random.Random()  # noqa: S311
-_random_bits = _random.getrandbits
-_ready: dict[float, list[str]] = {}
+#: The names under which context travels: ours, and the W3C's for everybody else.
+CARRIER = "taskqueue"
+TRACEPARENT = "traceparent"
+
 _BATCH = 256
-os.register_at_fork(after_in_child=_random.seed)
+_ready: dict[float, list[str]] = {}
 os.register_at_fork(after_in_child=_ready.clear)
 _scheduled: ContextVar[int] = ContextVar("taskqueue_scheduled", default=0)
-
-
-class SpanIds(NamedTuple):
-    """A span's identity as text: 32 and 16 hexadecimal digits, and the sampled flag."""
-
-    trace_id: str
-    span_id: str
-    sampled: bool
-
-    def traceparent(self) -> str:
-        """Write the W3C header that makes this span the parent."""
-        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
-
-
-def new_span_id() -> str:
-    """Make a random span id, never the invalid zero."""
-    return f"{_random_bits(64) or 1:016x}"
-
-
-def new_roots(sample_ratio: float, count: int = 1) -> list[str]:
-    """Start traces: traceparents of new PRODUCER spans; `sample_ratio` of them are sampled."""
-    threshold = sample_ratio * 2**32
-    texts = [f"{_random_bits(192):048x}" for _ in range(count)]  # zeros: as likely as a guessed key
-    return [
-        f"00-{text[:32]}-{text[32:]}-{'01' if _random_bits(32) < threshold else '00'}"
-        for text in texts
-    ]
-
-
-def parse_traceparent(header: object) -> SpanIds | None:
-    """Read a W3C traceparent; None when it is absent or not one."""
-    match = _HEADER.match(header) if isinstance(header, str) else None
-    if match is None or (match.end() != len(match.string) and not _continues(match)):
-        return None
-    trace_id, span_id, flags = match.groups()
-    return SpanIds(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
-
-
-def _continues(match: re.Match[str]) -> bool:
-    """Versions after 00 may add fields; 00 has none."""
-    return not match.string.startswith("00") and match.string[match.end()] == "-"
-
-
-def orphan() -> SpanIds:
-    """Stand for the sender of a message without context: a new trace, unsampled, no span."""
-    return SpanIds(f"{_random_bits(128) or 1:032x}", NO_SPAN, sampled=False)
 
 
 def sender_ids(sample_ratio: float) -> tuple[str, str]:
@@ -93,17 +31,15 @@ def sender_ids(sample_ratio: float) -> tuple[str, str]:
         otel_context.get_current()
         and (current := trace.get_current_span().get_span_context()).is_valid
     ):
-        flags = current.trace_flags.sampled
-        ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), flags)
+        ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), current.trace_flags.sampled)
         return ids.traceparent(), f"{current.span_id:016x}"
     try:
         return _ready[sample_ratio].pop(), ""
-    except (
-        KeyError,
-        IndexError,
-    ):  # made in batches: a tight loop makes them at a third of the cost
-        _ready[sample_ratio] = new_roots(sample_ratio, _BATCH)
-        return _ready[sample_ratio].pop(), ""
+    except (KeyError, IndexError):  # made in batches: at a third of the cost
+        roots = new_roots(sample_ratio, _BATCH)
+        root = roots.pop()
+        _ready[sample_ratio] = roots
+        return root, ""
 
 
 class scheduled_at:  # noqa: N801 - used as a function is, but costs a third of a generator
@@ -131,30 +67,18 @@ def scheduled_instant() -> int:
     return _scheduled.get()
 
 
-def pack(traceparent: str, scheduled: int, sent: int) -> str:
-    """Write what a message carries as one string: cheaper to serialize than a mapping."""
-    return f"{traceparent};{scheduled};{sent}"
+class CurrentTask(Protocol):
+    """What runs in this context, where it is a task."""
+
+    def ids(self) -> SpanIds:
+        """Return the ids of its CONSUMER span."""
 
 
-def unpack(packed: object) -> dict[str, object] | None:
-    """Read what `pack` wrote; None for anything else."""
-    parts = packed.split(";") if type(packed) is str else []
-    if len(parts) != _PACKED_PARTS:
-        return None
-    traceparent, scheduled, sent = parts
-    try:
-        return {TRACEPARENT: traceparent, SCHEDULED: int(scheduled), SENT: int(sent)}
-    except ValueError:
-        return None
+#: The attempt that runs in this context. It is an OpenTelemetry span where `TASK_SPAN` is current.
+current_task: ContextVar[CurrentTask | None] = ContextVar("taskqueue_current_task", default=None)
 
 
-def instant(carrier: Mapping[str, object], key: str) -> int:
-    """Read an instant from a message; 0 when it is absent or cannot be one."""
-    value = carrier.get(key)
-    return value if type(value) is int and 0 < value <= _LARGEST_INSTANT_NS else 0
-
-
-class _CurrentTaskSpan(NonRecordingSpan):
+class _TaskSpan(NonRecordingSpan):
     """Stands for whichever unsampled task is running in this context.
 
     Building a SpanContext for every task would cost more than all the rest of the hot path;
@@ -165,27 +89,19 @@ class _CurrentTaskSpan(NonRecordingSpan):
         super().__init__(trace.INVALID_SPAN_CONTEXT)
 
     def get_span_context(self) -> SpanContext:
-        ids = _task_ids.get()
-        if ids is None:
+        task = current_task.get()
+        if task is None:
             return trace.INVALID_SPAN_CONTEXT
-        flags = TraceFlags(_SAMPLED if ids.sampled else 0)
+        ids = task.ids()
+        flags = TraceFlags(TraceFlags.SAMPLED if ids.sampled else 0)
         return SpanContext(
             int(ids.trace_id, 16), int(ids.span_id, 16), is_remote=False, trace_flags=flags
         )
 
 
-_task_ids: ContextVar[SpanIds | None] = ContextVar("taskqueue_task_ids", default=None)
-_TASK_CONTEXT = trace.set_span_in_context(_CurrentTaskSpan(), otel_context.Context())
-
-type ContextToken = tuple[Token[SpanIds | None], Token[otel_context.Context]]
+_TASK_SPAN = _TaskSpan()
 
 
-def enter_task(ids: SpanIds) -> ContextToken:
-    """Make the task's span the current one; give the token to `leave_task`."""
-    return _task_ids.set(ids), otel_context.attach(_TASK_CONTEXT)
-
-
-def leave_task(token: ContextToken) -> None:
-    """Undo `enter_task`."""
-    _task_ids.reset(token[0])
-    otel_context.detach(token[1])
+def task_context() -> otel_context.Context:
+    """Return the present context, in which the current span is that of the current task."""
+    return trace.set_span_in_context(_TASK_SPAN)

@@ -3,36 +3,55 @@
 import os
 from collections.abc import Callable
 
+from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.records import Record
 from instrumentation.spool import Spool
 
 
 class Recorder:
-    """Collects records of this process, and of the children it forks, until they are drained.
+    """Collects what happens in this process, and in the children it forks, until it is drained.
 
-    `append` is a list's own append here and the spool's in a forked child: neither blocks, takes a
-    lock or raises into the task.
+    An attempt of this process is held from its beginning, so that nothing needs to be copied when
+    it ends; one of a forked child writes records to the spool. `append` is a list's own append
+    here, and the spool's in a child: neither blocks, takes a lock or raises into the task.
     """
 
     def __init__(self) -> None:
+        self._attempts: list[Attempt] = []
         self._records: list[Record] = []
         self._spool = Spool()
         self.append: Callable[[Record], None] = self._records.append
+        self.attempt: Callable[[], Attempt] = self._held_attempt
         os.register_at_fork(after_in_child=self._write_to_parent)
+
+    def _held_attempt(self) -> Attempt:
+        attempt = Attempt()
+        self._attempts.append(attempt)
+        return attempt
 
     def _write_to_parent(self) -> None:
         self.append = self._spool.append
+        self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records) + len(self._attempts)
 
     def drain(self) -> list[Record]:
-        """Take all records so far, this process's first.
+        """Take all records so far; attempts that still run stay.
 
-        The order matters: a child writes its DONE before the parent can append the ACKED for it,
-        so reading the parent's list first and the spool second never sees an ACKED alone.
+        The order matters: a task ends before it is acknowledged, so with the parent's records read
+        first, none of them is the acknowledgement of an end that is not here.
         """
         count = len(self._records)
         records = self._records[:count]
         del self._records[:count]
-        return records + self._spool.drain()
+        return records + self._drain_attempts() + self._spool.drain()
+
+    def _drain_attempts(self) -> list[Record]:
+        attempts = self._attempts[:]
+        ended = [attempt.recorded for attempt in attempts]  # from here on they may end meanwhile
+        running = [attempt for attempt, end in zip(attempts, ended, strict=True) if not end]
+        self._attempts[: len(attempts)] = running
+        started = [attempt.count_start() for attempt in running if attempt.started]
+        done = [attempt.done() for attempt, end in zip(attempts, ended, strict=True) if end]
+        return [record for record in started if record] + done

@@ -1,7 +1,7 @@
 """What the hot path hands over: plain tuples, the cheapest thing that Python can make and marshal.
 
 Every record begins with its kind. All instants are Unix nanoseconds; 0 means "not known". An error
-is `(type, message, stack)` or None. A traceparent is the W3C header, whose span id is the sender's.
+is `(type, message, stack)` or None. A carrier is what the message carried, unread (`propagation`).
 """
 
 from typing import Final
@@ -10,8 +10,8 @@ from typing import Final
 SENT: Final = 0
 #: (STARTED, task, queue, started)
 STARTED: Final = 1
-#: (DONE, task, queue, task_id, traceparent, span_id, attempt, outcome, scheduled, sent, received,
-#:  started, completed, acked, pid, error)
+#: (DONE, task, queue, outcome, task_id, attempt, carrier, span_id, pid, received, started,
+#:  completed, acked, error, counted): counted tells whether a STARTED was there before.
 DONE: Final = 2
 #: (ACKED, task_id, attempt, acked): the acknowledgement of a DONE whose acked is ACK_PENDING.
 ACKED: Final = 3
@@ -24,6 +24,9 @@ ACK_PENDING: Final = -1
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
 RETRY: Final = "retry"
+#: It never ran: taken back, or too late. Its `started` is 0.
+REVOKED: Final = "revoked"
+EXPIRED: Final = "expired"
 
 type Error = tuple[str, str, str]
 type Record = tuple[int | str | Error | None, ...]

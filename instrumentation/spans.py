@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import batched
 from json.encoder import encode_basestring_ascii
-from typing import cast
+from typing import Any
 from urllib.parse import unquote
 
-from instrumentation.propagation import NO_SPAN, new_span_id
+from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, SENT, Error, Record
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
-_SPANS_PER_LINE = 256
+_SPANS_PER_LINE = 100  # 100 kB: what is larger, malloc maps and unmaps each time
 
 type Value = str | int
 
@@ -45,7 +45,7 @@ def lines(
 ) -> Iterator[tuple[str, int]]:
     """Write SENT and DONE records as OTLP/JSON lines; yield each with its number of records.
 
-    One line is one `TracesData` message of up to 256 records, as OpenTelemetry's file format wants.
+    One line is one `TracesData` message of up to 100 records, as OpenTelemetry's file format wants.
     """
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
     head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
@@ -56,39 +56,40 @@ def lines(
 
 
 @lru_cache(maxsize=4096)
-def _constant(system: str, operation: str, task: str, queue: str) -> str:
-    """The attributes that all spans of one task and queue share."""
-    return ",".join((
+def _constant(  # noqa: PLR0913, PLR0917 - whatever is the same for many spans
+    system: str, kind: int, task: str, queue: str, outcome: str, flags: str
+) -> tuple[str, str]:
+    """Write what many spans share: flags, name and kind; and the attributes."""
+    operation, subject = ("send", queue) if kind == _PRODUCER else ("process", task)
+    attributes = [
         attribute("messaging.system", system),
         attribute("messaging.operation.type", operation),
         attribute("messaging.destination.name", queue),
         attribute("taskqueue.task", task),
-    ))  # fmt: skip
+    ]
+    if outcome:
+        attributes.append(attribute("taskqueue.outcome", outcome))
+    return (
+        f'"flags":{int(flags, 16)},"name":{quote(f"{operation} {subject}")},"kind":{kind}',
+        ",".join(attributes) + ',{"key":"messaging.message.id","value":{"stringValue":',
+    )
 
 
-@lru_cache(maxsize=4096)
-def _name(operation: str, subject: str) -> str:
-    return quote(f"{operation} {subject}")
-
-
-def _status(error: Error | None) -> str:
-    return f'"status":{{"code":2,"message":{quote(error[1])}}}' if error else '"status":{}'
-
-
-def _exception(error: Error | None, instant: int) -> str:
-    """The event of the semantic conventions for a recorded exception."""
+def _ending(error: Error | None, instant: int) -> str:
+    """Write the event of the semantic conventions for a recorded exception, and the status."""
     if error is None:
-        return ""
+        return _WELL
     fields = zip(
         ("exception.type", "exception.message", "exception.stacktrace"), error, strict=True
     )
     attributes = ",".join(attribute(k, v) for k, v in fields)
     return (f',"events":[{{"timeUnixNano":"{instant}","name":"exception",'
-            f'"attributes":[{attributes}]}}]')  # fmt: skip
+            f'"attributes":[{attributes}]}}],'
+            f'"status":{{"code":2,"message":{quote(error[1])}}}}}')  # fmt: skip
 
 
 def _instants(**instants: int) -> str:
-    """Attributes for the instants that are known."""
+    """Write the attributes of the instants that are known."""
     return "".join(
         f',{{"key":"taskqueue.{name}_unix_nano","value":{{"intValue":"{ns}"}}}}'
         for name, ns in instants.items()
@@ -96,46 +97,55 @@ def _instants(**instants: int) -> str:
     )
 
 
-def _sent(record: Record, system: str) -> str:
-    _, task, queue, task_id, parent, parent_span, scheduled, sent, accepted, error = cast(
-        "tuple[int, str, str, str, str, str, int, int, int, Error | None]", record
-    )
+def _sent(record: Any, system: str) -> str:
+    _, task, queue, task_id, parent, parent_span, scheduled, sent, accepted, error = record
+    name, attributes = _constant(system, _PRODUCER, task, queue, "", parent[53:55])
     return (
         f'{{"traceId":"{parent[3:35]}","spanId":"{parent[36:52]}","parentSpanId":"{parent_span}",'
-        f'"flags":{int(parent[53:55], 16)},"name":{_name("send", queue)},"kind":{_PRODUCER},'
-        f'"startTimeUnixNano":"{sent}","endTimeUnixNano":"{accepted}","attributes":['
-        f"{_constant(system, 'send', task, queue)},"
-        f'{{"key":"messaging.message.id","value":{{"stringValue":{quote(task_id)}}}}}'
-        f"{_instants(scheduled=scheduled)}]{_exception(error, accepted)},{_status(error)}}}"
+        f'{name},"startTimeUnixNano":"{sent}","endTimeUnixNano":"{accepted}",'
+        f'"attributes":[{attributes}{quote(task_id)}}}}}'
+        f"{_instants(scheduled=scheduled) if scheduled else ''}]{_ending(error, accepted)}"
     )
 
 
-def _done(record: Record, system: str) -> str:
-    (_, task, queue, task_id, parent, span_id, attempt, outcome, scheduled, sent, received,
-     started, completed, acked, pid, error) = cast(
-        "tuple[int, str, str, str, str, str, int, str,"
-        " int, int, int, int, int, int, int, Error | None]", record
-    )  # fmt: skip
-    instants = _instants(scheduled=scheduled, sent=sent, received=received, acked=acked)
-    flags = parent[53:55]
-    sender = parent[36:52] if parent[36:52] != NO_SPAN else ""
+def _done(row: Any, system: str) -> str:
+    (_, task, queue, outcome, task_id, attempt, trace_id, span_id, sender, flags, pid, error,
+     scheduled, sent, due, received, started, completed, acked) = row  # fmt: skip
+    name, attributes = _constant(system, _CONSUMER, task, queue, outcome, flags)
+    if sent and received and acked > 0 and not due:  # as nearly always: worth a short cut
+        instants = f'{_SENT_AT}{sent}"}}}}{_RECEIVED_AT}{received}"}}}}{_ACKED_AT}{acked}"}}}}'
+        if scheduled:
+            instants += _instants(scheduled=scheduled)
+    else:
+        instants = _instants(
+            sent=sent, received=received, acked=acked, scheduled=scheduled, due=due
+        )
     span = (
-        f'{{"traceId":"{parent[3:35]}","spanId":"{span_id}","parentSpanId":"{sender}",'
-        f'"flags":{int(flags, 16)},"name":{_name("process", task)},"kind":{_CONSUMER},'
-        f'"startTimeUnixNano":"{started}","endTimeUnixNano":"{completed}","attributes":['
-        f"{_constant(system, 'process', task, queue)},"
-        f'{{"key":"messaging.message.id","value":{{"stringValue":{quote(task_id)}}}}},'
-        f'{{"key":"taskqueue.outcome","value":{{"stringValue":"{outcome}"}}}},'
+        f'{{"traceId":"{trace_id}","spanId":"{span_id}","parentSpanId":"{sender}",'
+        f'{name},"startTimeUnixNano":"{started or completed}","endTimeUnixNano":"{completed}",'
+        f'"attributes":[{attributes}{quote(task_id)}}}}},'
         f'{{"key":"taskqueue.attempt","value":{{"intValue":"{attempt}"}}}},'
         f'{{"key":"process.pid","value":{{"intValue":"{pid}"}}}}'
-        f"{instants}]{_exception(error, completed)},{_status(error)}}}"
+        f"{instants}]{_ending(error, completed) if error else _WELL}"
     )
     if flags == "00" and outcome != FAILURE:
         return span
-    stages = (("broker wait", sent, received), ("prefetch wait", received, started),
-              ("acknowledge", completed, acked))  # fmt: skip
-    child = _child_writer(parent[3:35], span_id)
+    held = due if received < due else 0  # received before it was due, as Celery does
+    stages = (
+        ("delay", sent, due),
+        ("broker wait", sent if held else max(sent, due), received),
+        ("prefetch wait", max(received, held), started),
+        ("acknowledge", completed, acked),
+    )
+    child = _child_writer(trace_id, span_id)
     return ",".join([span, *(child(n, a, b) for n, a, b in stages if a > 0 and b > 0)])
+
+
+_SENT_AT, _RECEIVED_AT, _ACKED_AT = (
+    f',{{"key":"taskqueue.{name}_unix_nano","value":{{"intValue":"'
+    for name in ("sent", "received", "acked")
+)
+_WELL = ',"status":{}}'
 
 
 def _child_writer(trace_id: str, parent: str) -> Callable[[str, int, int], str]:

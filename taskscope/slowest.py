@@ -7,12 +7,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from extract.traces import attempt_stages
+
 _NS_PER_MS = 1e6
 _LARGE_MS = 1000
 #: Stage and column title, in the order of a task's life.
 _COLUMNS = {
     "end_to_end": "total",
     "schedule_lag": "lag",
+    "delay": "delay",
     "broker_wait": "broker",
     "prefetch_wait": "prefetch",
     "execution": "run",
@@ -27,15 +30,8 @@ def slowest_tasks(
 
     `task_id` chooses all attempts of one task instead; `failed` leaves out what ended well.
     """
-    wanted = tasks["scheduled_ns"].fillna(tasks["sent_ns"])
-    stages = pd.DataFrame({
-        "end_to_end": tasks["completed_ns"] - wanted,
-        "schedule_lag": tasks["sent_ns"] - wanted,
-        "broker_wait": tasks["received_ns"] - tasks["sent_ns"],
-        "prefetch_wait": tasks["started_ns"] - tasks["received_ns"],
-        "execution": tasks["completed_ns"] - tasks["started_ns"],
-        "ack": tasks["acked_ns"] - tasks["completed_ns"],
-    })  # fmt: skip
+    stages = attempt_stages(tasks)
+    stages["schedule_lag"] = tasks["sent_ns"] - tasks["scheduled_ns"].fillna(tasks["sent_ns"])
     facts = tasks[["task_id", "trace_id", "scenario", "variant", "repetition", "task", "outcome",
                    "attempt", "worker"]]  # fmt: skip
     table = facts.join((stages.astype("Float64") / _NS_PER_MS).add_suffix("_ms"))

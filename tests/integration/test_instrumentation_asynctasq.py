@@ -218,11 +218,11 @@ def poisoned(task_id: str, carrier: Any, **metadata: Any) -> bytes:
 def test_poisoned_messages_do_not_reach_the_task(server: RedisServer, worker: Worker) -> None:
     anomalies = "taskqueue_clock_anomalies_total"
     before = worker.scrape().total(anomalies, stage="broker_wait")
-    future = f";0;{2**63 - 1}"
+    future = f";0;{9 * 10**18 - 1};0"
     poison: list[Any] = [
-        *("text", 7, ["list"], None, {}, {1: 2}, ";;", "a;b;c", ";1;2;3", f";{'9' * 5000};1"),
-        f"00-{'z' * 32}-1-01;-5;{2**64}",
-        f"00-{'0' * 32}-{'0' * 16}-01;0;0",
+        *("text", 7, ["list"], {}, {1: 2}, ";;", "a;b;c", ";1;2;3;4", f";{'9' * 5000};1"),
+        f"00-{'z' * 32}-1-01;-5;{2**64};0",
+        f"00-{'0' * 32}-{'0' * 16}-01;0;0;0",
         future,
     ]
     ids = [f'poison {n} "\\\n🚀' for n in range(len(poison))]
@@ -236,6 +236,7 @@ def test_poisoned_messages_do_not_reach_the_task(server: RedisServer, worker: Wo
     assert {span.facts["messaging.destination.name"] for span in spans} == {"q\"'\\й"}
     scrape = worker.scrape()
     assert scrape.total(anomalies, stage="broker_wait") - before == 1
+    assert scrape.total("taskqueue_contexts_unreadable_total") == len(poison) - 1
     assert scrape.total(STARTED, queue="q\"'\\й") == len(messages)
 
 

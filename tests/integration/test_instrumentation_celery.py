@@ -235,17 +235,18 @@ def test_a_sender_without_instrumentation(server: RedisServer, prefork: Worker) 
 
 def test_poisoned_headers_do_not_reach_the_task(server: RedisServer, prefork: Worker) -> None:
     poison: list[dict[str, Any]] = [
-        {"traceparent": "00-" + "z" * 32 + "-1-01", "taskqueue-sent-ns": "soon"},
-        {"traceparent": 7, "taskqueue-sent-ns": -5, "taskqueue-scheduled-ns": 10**30},
-        {"traceparent": ["a"], "taskqueue-sent-ns": None, "taskqueue-received-ns": {}},
-        {"traceparent": f"00-{'0' * 32}-{'0' * 16}-01", "taskqueue-sent-ns": True},
+        {"traceparent": "00-" + "z" * 32 + "-1-01", "taskqueue-received-ns": "soon"},
+        {"traceparent": 7, "taskqueue-received-ns": {}},
+        {"traceparent": ["a"], "taskqueue": {}},
+        {"traceparent": f"00-{'0' * 32}-{'0' * 16}-01"},
+        {"taskqueue": f";{10**30};-5;soon"},
     ]
     sender = uninstrumented_sender("celery", server.url)
     ids = [sender.send("ok", headers=headers) for headers in poison]
-    future = sender.send("ok", headers={"taskqueue-sent-ns": 2**63 - 1})
+    future = sender.send("ok", headers={"taskqueue": f";0;{9 * 10**18 - 1};0"})
     before = prefork.scrape().total("taskqueue_clock_anomalies_total", stage="broker_wait")
     ids.append(sender.send("ok", task_id='an id: "\\\n🚀 é', retries=-3))
-    spans = prefork.attempts([*ids, future], 6)
+    spans = prefork.attempts([*ids, future], 7)
     assert {span.facts["taskqueue.outcome"] for span in spans} == {"success"}
     assert {span.parent_id for span in spans} == {""}
     eventually(
@@ -253,6 +254,7 @@ def test_poisoned_headers_do_not_reach_the_task(server: RedisServer, prefork: Wo
         "a task received before it was sent",
     )
     assert before <= 1
+    assert prefork.scrape().total("taskqueue_contexts_unreadable_total") == len(poison)
 
 
 def test_one_trace_and_no_trace_left_behind(

@@ -10,7 +10,7 @@ from extract.manifest import CellRecord, Manifest, Problem
 
 CELL = CellRecord("s", "f", "v", 1, planned=100, start=10.0, end=20.0)
 COUNTS = {"tasks_sent": 100.0, "tasks_started": 100.0, "tasks_completed": 98.0,
-          "tasks_failed": 2.0, "tasks_retried": 0.0}  # fmt: skip
+          "tasks_failed": 2.0, "tasks_retried": 0.0, "tasks_discarded": 0.0}  # fmt: skip
 ZEROS = {"publish_failures": 0.0, "queue_depth_end": 0.0, "spans_dropped": 0.0,
          "records_dropped": 0.0, "clock_anomalies": 0.0, "swap_bytes": 0.0, "evicted_keys": 0.0,
          "exporter_failures": 0.0}  # fmt: skip
@@ -41,6 +41,7 @@ def test_a_sound_cell_has_no_doubt() -> None:
         ({"tasks_completed": 99.0}, "counts by prometheus"),
         ({"tasks_failed": 1.0}, "counts by prometheus"),
         ({"tasks_retried": 1.0}, "counts by prometheus"),
+        ({"tasks_discarded": 1.0}, "counts by prometheus"),
         ({"scrapes_missed": 2.0}, "no scrape gap"),
         ({"schedule_lag_p99": 0.0101}, "generator on schedule"),
         ({"throughput": 50.3}, "throughput agrees"),

@@ -58,6 +58,23 @@ def test_instants_are_exact_even_beside_missing_ones(tmp_path: Path) -> None:
         "end_to_end": [20]}  # fmt: skip
 
 
+def test_waiting_on_purpose_and_never_running(tmp_path: Path) -> None:
+    held = span(1, 5, 30, 40, sent=BASE, due=BASE + 25, received=BASE + 5)
+    late = span(2, 5, 30, 40, sent=BASE, due=BASE + 15, received=BASE + 18)
+    revoked = span(3, 5, 9, 9, sent=BASE, received=BASE + 5, outcome="revoked")
+    (tmp_path / "a.jsonl").write_text(line(held, late, revoked))
+    attempts, publishes = read_traces(tmp_path)
+    assert attempts["started_ns"].isna().tolist() == [False, False, True]
+    intervals = stages(attempts, publishes)
+    assert {k: v.tolist() for k, v in intervals.items() if len(v)} == {
+        "delay": [25, 15], "broker_wait": [5, 3, 5], "prefetch_wait": [5, 12],
+        "execution": [10, 10], "end_to_end": [15, 25, 9]}  # fmt: skip
+    cell = CellRecord("s", "f", "v", 1, 3, start=BASE / 1e9 - 1, end=BASE / 1e9 + 1)
+    run = Manifest("x", "", "complete", (), "native", "native", {}, {}, (), (), (cell,))
+    found = {row["metric"]: row["value"] for row in results(run, attempts, publishes)}
+    assert (found["tasks_started"], found["tasks_completed"], found["tasks_discarded"]) == (2, 2, 1)
+
+
 def test_a_cut_last_line_is_skipped(tmp_path: Path) -> None:
     whole = line(span(1, 5, 0, 1)) + line(span(2, 5, 0, 1))
     (tmp_path / "a.jsonl").write_text(whole[:-30])

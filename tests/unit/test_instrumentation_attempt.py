@@ -7,46 +7,78 @@ from opentelemetry import trace
 from opentelemetry.trace import Tracer, TracerProvider
 
 from instrumentation import live
-from instrumentation.attempt import Attempt, describe
-from instrumentation.propagation import NO_SPAN, SpanIds
+from instrumentation.attempt import Attempt, SpooledAttempt, describe
+from instrumentation.carrier import pack, unpack
+from instrumentation.ids import SpanIds
+from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Record
 
 SENDER = SpanIds("a" * 32, "b" * 16, sampled=True)
+SENT = 1_700_000_000_000_000_000
 
 
-def attempt(records: list[Record], **carrier: object) -> Attempt:
-    return Attempt(records, task="t", queue="q", task_id="1", number=1, carrier=carrier)
+def attempt(carrier: str = "", recorder: Recorder | None = None) -> Attempt:
+    one = Attempt() if recorder is None else recorder.attempt()
+    one.task, one.queue, one.task_id, one.carrier = "t", "q", "1", carrier
+    return one
 
 
 def test_a_life() -> None:
-    records: list[Record] = []
-    one = attempt(records, traceparent=SENDER.traceparent())
+    recorder = Recorder()
+    one = attempt(pack(SENDER.traceparent(), 0, SENT), recorder)
     one.enter()
     current = trace.get_current_span().get_span_context()
+    assert not recorder.drain()
     one.start()
+    assert recorder.drain() == [(STARTED, "t", "q", one.started)]
+    assert not recorder.drain(), "a start counts once"
     one.complete()
     one.record()
     assert f"{current.span_id:016x}" == one.span_id
     assert not trace.get_current_span().get_span_context().is_valid
-    started, done = records
-    assert started[:3] == (STARTED, "t", "q")
-    assert done[0] == DONE
-    assert (done[4], done[5], done[7]) == (SENDER.traceparent(), one.span_id, SUCCESS)
-    assert done[11] == started[3] <= done[12]  # type: ignore[operator]
+    (done,) = recorder.drain()
+    assert (done[0], done[3], done[6], done[7]) == (DONE, SUCCESS, one.carrier, one.span_id)
+    assert 0 < done[10] <= done[11]  # type: ignore[operator]
+    assert done[-1] is True
+    assert len(recorder) == 0
 
 
-def test_without_context_the_trace_is_new_and_without_a_sender() -> None:
-    records: list[Record] = []
-    one = attempt(records)
+def test_a_start_that_nobody_saw_is_counted_with_the_end() -> None:
+    recorder = Recorder()
+    one = attempt("", recorder)
+    one.start()
+    one.complete()
     one.record()
-    header = str(records[-1][4])
-    assert header.split("-")[2:] == [NO_SPAN, "00"]
-    assert header.split("-")[1] != "0" * 32
+    (done,) = recorder.drain()
+    assert (done[0], done[-1]) == (DONE, False)
+
+
+def test_in_a_pool_child_everything_is_said_at_once() -> None:
+    records: list[Record] = []
+    one = SpooledAttempt(records.append)
+    one.start()
+    assert records == [(STARTED, "", "", one.started)]
+    one.complete(ValueError())
+    one.record()
+    one.record()
+    assert [record[0] for record in records] == [STARTED, DONE]
+    assert (records[-1][3], records[-1][-1]) == (FAILURE, True)
+
+
+@pytest.mark.parametrize("carrier", ["", "00-junk", "junk;0;5;0", ";0;5;0"])
+def test_without_context_the_trace_is_new_and_without_a_sender(carrier: str) -> None:
+    one = attempt(carrier)
+    trace_id, span_id, sampled = one.ids()
+    assert one.ids() == (trace_id, span_id, sampled), "the same whenever somebody asks"
+    assert not sampled
+    carried = unpack([one.carrier])
+    assert (carried.trace_ids, carried.senders, carried.flags) == ((trace_id,), ("",), ("00",))
+    assert one.wanted() == (5 if ";" in carrier else 0)
+    assert carried.unreadable == ("junk" in carrier)
 
 
 def test_what_begins_after_it_was_given_up_is_not_counted_again() -> None:
-    records: list[Record] = []
-    one = attempt(records)
+    one = attempt()
     one.enter()
     one.complete(TimeoutError())
     completed = one.completed
@@ -54,22 +86,26 @@ def test_what_begins_after_it_was_given_up_is_not_counted_again() -> None:
     late.start()
     late.join()
     one.record()
-    assert [record[0] for record in records] == [STARTED, DONE]
     assert one.completed == completed == one.started
-    assert records[-1][7] == FAILURE
+    assert one.outcome == FAILURE
 
 
 def test_a_retry_carries_the_first_schedule_in_the_same_trace() -> None:
-    carrier = {"traceparent": SENDER.traceparent(), "taskqueue-sent-ns": 7}
-    first = Attempt([], task="t", queue="q", task_id="1", number=1, carrier=carrier)
-    resent = first.next_carrier()
-    second = Attempt([], task="t", queue="q", task_id="1", number=2, carrier=resent)
-    assert resent["taskqueue-scheduled-ns"] == 7
-    assert second.next_carrier()["taskqueue-scheduled-ns"] == 7
-    header = str(resent["traceparent"])
-    assert header.startswith(f"00-{SENDER.trace_id}-")
-    assert header.endswith("-01")
-    assert first.span_id not in header
+    first = attempt(pack(SENDER.traceparent(), 0, SENT))
+    resent = first.next_carrier(SENT + 9)
+    second = attempt(resent)
+    carried = unpack([resent, second.next_carrier(0)])
+    scheduled, _, due = carried.instants.tolist()
+    assert scheduled == [SENT, SENT], "the first sending, as there was no schedule"
+    assert due == [SENT + 9, 0]
+    assert set(carried.trace_ids) == {SENDER.trace_id}
+    assert set(carried.flags) == {"01"}
+    assert len({SENDER.span_id, *carried.senders, first.span_id, second.span_id}) == 5
+
+
+def test_a_task_that_was_to_wait_was_wanted_when_it_was_due() -> None:
+    assert attempt(pack(SENDER.traceparent(), 0, SENT, SENT + 5)).wanted() == SENT + 5
+    assert attempt(pack(SENDER.traceparent(), SENT - 3, SENT, SENT + 5)).wanted() == SENT - 3
 
 
 class UnprintableError(Exception):
@@ -93,11 +129,10 @@ class Broken(TracerProvider):
 
 def test_a_broken_sdk_does_not_reach_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live.trace, "get_tracer", Broken().get_tracer)
-    records: list[Record] = []
-    one = attempt(records, traceparent=SENDER.traceparent())
+    one = attempt(pack(SENDER.traceparent(), 0, SENT))
     one.enter()
     assert f"{trace.get_current_span().get_span_context().span_id:016x}" == one.span_id
     one.start()
     one.complete(UnprintableError())
     one.record()
-    assert [record[0] for record in records] == [STARTED, DONE]
+    assert one.outcome == FAILURE

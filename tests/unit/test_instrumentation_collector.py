@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers import Scrape
 
+from instrumentation.carrier import pack
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
@@ -17,6 +18,7 @@ from instrumentation.records import (
     DROPPED,
     FAILURE,
     RETRY,
+    REVOKED,
     SENT,
     STARTED,
     SUCCESS,
@@ -47,10 +49,14 @@ class Bench:
         return Scrape(self.collector.exposition())
 
 
-def done(
-    *instants: int, task_id: str = "1", outcome: str = SUCCESS, task: str = "t", number: int = 1
-) -> Record:
-    return (DONE, task, "q", task_id, PARENT, "c" * 16, number, outcome, *instants, 1, None)
+def done(  # noqa: PLR0913
+    *instants: int, task_id: str = "1", outcome: str = SUCCESS, task: str = "t", number: int = 1,
+    counted: bool = True, due: int = 0,
+) -> Record:  # fmt: skip
+    scheduled, sent, received, started, completed, acked = instants
+    carrier = pack(PARENT, scheduled, sent, due)
+    return (DONE, task, "q", outcome, task_id, number, carrier, "", 1, received, started, completed,
+            acked, None, counted)  # fmt: skip
 
 
 def sent(scheduled: int, at: int, accepted: int, *, ok: bool = True) -> Record:
@@ -101,7 +107,7 @@ def test_negative_intervals_are_counted_and_said() -> None:
 
 
 def test_clocks_that_are_decades_apart_do_not_overflow() -> None:
-    far = 2**63 - 1
+    far = 9 * 10**18 - 1
     scrape = Bench().scrape(*(done(0, far, NOW, NOW, NOW, 0, task_id=str(n)) for n in range(9)))
     assert scrape.total("taskqueue_broker_wait_seconds_sum") == 9 * (NOW - far) / 1e9
 
@@ -120,7 +126,7 @@ def test_an_acknowledgement_completes_its_attempt() -> None:
     )
     assert scrape.total("taskqueue_ack_seconds_count") == 1
     assert scrape.total("taskqueue_ack_seconds_sum") == pytest.approx(0.002)
-    assert {(r[3], r[13]) for r in bench.written} == {("1", NOW + 3 * MS), ("2", 0)}
+    assert {(r[4], r[-1]) for r in bench.written} == {("1", NOW + 3 * MS), ("2", 0)}
 
 
 def test_what_was_never_acknowledged_is_written_all_the_same() -> None:
@@ -128,9 +134,9 @@ def test_what_was_never_acknowledged_is_written_all_the_same() -> None:
     pending = (NOW, NOW, NOW, NOW, NOW + MS, ACK_PENDING)
     bench.scrape(done(*pending))
     bench.scrape(done(*pending))  # delivered again
-    assert [record[13] for record in bench.written] == [0]
+    assert [record[-1] for record in bench.written] == [0]
     bench.collector.drain(final=True)
-    assert [record[13] for record in bench.written] == [0, 0]
+    assert [record[-1] for record in bench.written] == [0, 0]
 
 
 def test_the_first_start_is_that_of_the_present_work() -> None:
@@ -147,6 +153,49 @@ def test_the_first_start_is_that_of_the_present_work() -> None:
     # A long task that still runs is work too: what starts beside it does not begin anew.
     bench.scrape((STARTED, "t", "q", NOW + 30 * SECOND))
     assert run(40) == 30
+
+
+def test_starts_are_counted_once_whoever_says_so() -> None:
+    at = (NOW, NOW, NOW, NOW, NOW + MS, 0)
+    scrape = Bench().scrape(
+        (STARTED, "t", "q", NOW), done(*at), done(*at, counted=False), done(*at, task="u")
+    )
+    assert scrape.total("taskqueue_tasks_started_total", task="t") == 2
+    assert scrape.total("taskqueue_tasks_started_total") == 2
+
+
+def test_waiting_on_purpose_is_no_queue_wait() -> None:
+    held = (0, NOW, NOW + MS, NOW + 12 * MS, NOW + 20 * MS, 0)  # received before it was due
+    late = (0, NOW, NOW + 11 * MS, NOW + 12 * MS, NOW + 20 * MS, 0)
+    for instants, broker_wait, prefetch_wait in ((held, 1, 2), (late, 1, 1)):
+        scrape = Bench().scrape(done(*instants, due=NOW + 10 * MS))
+        sums = {"delay": 10, "broker_wait": broker_wait, "prefetch_wait": prefetch_wait,
+                "execution": 8, "end_to_end": 10}  # fmt: skip
+        for stage, milliseconds in sums.items():
+            total = scrape.total(f"taskqueue_{stage}_seconds_sum")
+            assert total == pytest.approx(milliseconds / 1000), stage
+
+
+def test_what_never_ran_has_an_end_but_no_start() -> None:
+    bench = Bench()
+    scrape = bench.scrape(
+        done(0, NOW, NOW + MS, 0, NOW + 2 * MS, 0, outcome=REVOKED, counted=False)
+    )
+    assert scrape.total("taskqueue_end_to_end_seconds_count", outcome=REVOKED) == 1
+    assert scrape.total("taskqueue_execution_seconds_count") == 0
+    assert scrape.total("taskqueue_prefetch_wait_seconds_count") == 0
+    assert scrape.total("taskqueue_tasks_started_total") == 0
+    at = NOW + 5 * SECOND
+    scrape = bench.scrape(done(at, at, at, at, at + MS, 0, counted=False))
+    assert scrape.total("taskqueue_first_start_timestamp_seconds") == 1_800_000_005
+
+
+def test_context_that_cannot_be_read_is_counted_and_costs_no_task() -> None:
+    record = done(0, 0, NOW, NOW, NOW + MS, 0)
+    poisoned = (*record[:6], "junk;\x00", *record[7:])
+    scrape = Bench().scrape(record, poisoned)
+    assert scrape.total("taskqueue_contexts_unreadable_total") == 1
+    assert scrape.total("taskqueue_execution_seconds_count") == 2
 
 
 def test_losses_show() -> None:

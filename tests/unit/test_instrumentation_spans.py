@@ -7,16 +7,13 @@ from hypothesis import strategies as st
 from workers import CONSUMER, ERROR, INTERNAL, PRODUCER, parse_line
 
 from instrumentation import spans
-from instrumentation.records import DONE, FAILURE, RETRY, SENT, SUCCESS, Error, Record
+from instrumentation.finished import Row
+from instrumentation.records import DONE, FAILURE, RETRY, REVOKED, SENT, SUCCESS, Error, Record
 
 TRACE, SPAN, SENDER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "1" * 16
 texts = st.text(st.characters(), max_size=20)  # with lone surrogates and controls
 outcomes = st.sampled_from([SUCCESS, FAILURE, RETRY])
 errors = st.one_of(st.none(), st.tuples(texts, texts, texts))
-
-
-def traceparent(sampled: bool = False, sender: str = SENDER) -> str:  # noqa: FBT001, FBT002
-    return f"00-{TRACE}-{sender}-{'01' if sampled else '00'}"
 
 
 def done(  # noqa: PLR0913
@@ -25,18 +22,21 @@ def done(  # noqa: PLR0913
     queue: str = "shop",
     task_id: str = "1",
     outcome: str = SUCCESS,
-    parent: str = traceparent(),
-    instants: tuple[int, ...] = (10, 20, 30, 40, 50, 60),
+    sampled: bool = False,
+    sender: str = SENDER,
+    instants: tuple[int, ...] = (10, 20, 0, 30, 40, 50, 60),
     error: Error | None = None,
-) -> Record:
-    return (DONE, task, queue, task_id, parent, SPAN, 1, outcome, *instants, os.getpid(), error)
+) -> Row:
+    flags = "01" if sampled else "00"
+    return (DONE, task, queue, outcome, task_id, 1, TRACE, SPAN, sender, flags, os.getpid(), error,
+            *instants)  # fmt: skip
 
 
 def sent(task: str, queue: str, task_id: str, error: Error | None, parent_span: str = "") -> Record:
-    return (SENT, task, queue, task_id, traceparent(), parent_span, 10, 20, 30, error)
+    return (SENT, task, queue, task_id, f"00-{TRACE}-{SENDER}-00", parent_span, 10, 20, 30, error)
 
 
-def lines(*records: Record, resource: dict[str, spans.Value] | None = None) -> list[str]:
+def lines(*records: Record | Row, resource: dict[str, spans.Value] | None = None) -> list[str]:
     return [line for line, _ in spans.lines(records, "celery", resource or {})]
 
 
@@ -55,7 +55,7 @@ def test_any_strings_make_valid_otlp(  # noqa: PLR0913, PLR0917
         queue=queue,
         task_id=task_id,
         outcome=outcome,
-        parent=traceparent(sampled),
+        sampled=sampled,
         error=error,
     )
     (line,) = lines(record, sent(task, queue, task_id, error), resource={key: queue})
@@ -76,7 +76,7 @@ def test_any_strings_make_valid_otlp(  # noqa: PLR0913, PLR0917
 
 
 def test_ids_times_and_attributes() -> None:
-    (line,) = lines(done(parent=traceparent(sampled=True)), sent("ok", "shop", "1", None, "2" * 16))
+    (line,) = lines(done(sampled=True), sent("ok", "shop", "1", None, "2" * 16))
     process, *waits, send = parse_line(line)
     assert (process.trace_id, process.span_id, process.parent_id) == (TRACE, SPAN, SENDER)
     assert (process.start_ns, process.end_ns) == (40, 50)
@@ -91,7 +91,7 @@ def test_ids_times_and_attributes() -> None:
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    unknown = done(instants=(0, 0, 30, 40, 50, 0), parent=traceparent(sender="0" * 16))
+    unknown = done(instants=(0, 0, 0, 30, 40, 50, 0), sender="")
     (process,) = parse_line(lines(unknown)[0])
     assert not process.parent_id
     assert {key for key in process.facts if key.endswith("unix_nano")} == {
@@ -99,10 +99,31 @@ def test_what_is_not_known_is_not_said() -> None:
     }
 
 
+def test_a_wait_on_purpose_is_kept_apart() -> None:
+    def waits(due: int, received: int) -> list[tuple[str, int, int]]:
+        (line,) = lines(done(sampled=True, instants=(0, 20, due, received, 40, 50, 0)))
+        process, *spans = parse_line(line)
+        assert process.at("due") == due
+        return [(span.name, span.start_ns, span.end_ns) for span in spans]
+
+    assert waits(due=35, received=30) == [  # held by the worker until it was due
+        ("delay", 20, 35), ("broker wait", 20, 30), ("prefetch wait", 35, 40),
+    ]  # fmt: skip
+    assert waits(due=25, received=30) == [  # held by the broker
+        ("delay", 20, 25), ("broker wait", 25, 30), ("prefetch wait", 30, 40),
+    ]  # fmt: skip
+
+
+def test_what_never_ran_has_its_end_for_a_start() -> None:
+    (process,) = parse_line(lines(done(outcome=REVOKED, instants=(0, 20, 0, 30, 0, 50, 0)))[0])
+    assert (process.start_ns, process.end_ns) == (50, 50)
+    assert process.facts["taskqueue.outcome"] == REVOKED
+
+
 def test_many_records_are_several_lines() -> None:
     counted = list(spans.lines([done()] * 600, "celery", {}))
-    assert [count for _, count in counted] == [256, 256, 88]
-    assert [len(parse_line(line)) for line, _ in counted] == [256, 256, 88]
+    assert [count for _, count in counted] == [100] * 6
+    assert [len(parse_line(line)) for line, _ in counted] == [100] * 6
 
 
 def test_resource_attributes_are_percent_decoded() -> None:

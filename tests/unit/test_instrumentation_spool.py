@@ -6,7 +6,7 @@ import signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instrumentation.propagation import new_span_id
+from instrumentation.ids import new_span_id
 from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, DROPPED, Record
 from instrumentation.spool import _HEADER, Spool, parse

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, Counter
 from workers import Scrape, eventually, read_spans
 
 from instrumentation import telemetry as module
-from instrumentation.attempt import Attempt
 from instrumentation.records import DONE, STARTED
 from instrumentation.telemetry import Telemetry
 
@@ -29,9 +28,8 @@ def serving(registry: CollectorRegistry | None = None, **environ: str) -> Iterat
 
 
 def run_task(telemetry: Telemetry, task_id: str = "1") -> None:
-    attempt = Attempt(
-        telemetry.recorder, task="t", queue="q", task_id=task_id, number=1, carrier={}
-    )
+    attempt = telemetry.recorder.attempt()
+    attempt.task, attempt.queue, attempt.task_id = "t", "q", task_id
     attempt.enter()
     attempt.start()
     attempt.complete()

@@ -10,8 +10,8 @@ from queries import Query
 VALUES = {"cell": 'variant="v"', "start": "1.000", "end": "2.000", "window": "1000ms",
           "seconds": "1.000"}  # fmt: skip
 CATALOGUE = queries.catalogue()
-STAGES = ("schedule_lag", "publish_duration", "broker_wait", "prefetch_wait", "execution", "ack",
-          "end_to_end")  # fmt: skip
+STAGES = ("schedule_lag", "publish_duration", "delay", "broker_wait", "prefetch_wait", "execution",
+          "ack", "end_to_end")  # fmt: skip
 
 
 @pytest.mark.parametrize("query", CATALOGUE.values(), ids=lambda q: q.name)

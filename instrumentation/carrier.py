@@ -1,0 +1,137 @@
+"""A carrier: what a message carries, as one string, `<traceparent>;<scheduled>;<sent>;<due>`.
+
+That is cheaper to serialize and to hand on than a mapping. Before a task runs, nothing of it is
+read but the sampled flag; the rest is read a batch at a time when the records are drained. *Due* is
+until when the sender wanted the task to wait. Zeros stand for an instant that is not known.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instrumentation.ids import SpanIds, new_trace_id
+
+#: Stands for a carrier that is not even text.
+UNREADABLE = "?"
+
+_SAMPLED_FLAGS = frozenset(f"{flags:02x}" for flags in range(256) if flags & 1)
+# Version, trace id, parent id, flags. W3C calls version ff and ids of zero invalid.
+_HEADER = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+)
+# A trace that began with a task whose message named no sender.
+_BEGUN = re.compile("00-([0-9a-f]{32})-0{16}-00")
+_INSTANT = re.compile("[0-8]?[0-9]{1,18}")  # below 9e18: it fits into 63 bits
+_INSTANTS = 3
+
+# Carriers of our own senders are all of one length, so that numpy reads a batch of them as a table.
+_UNKNOWN = "0" * 19  # as many digits as an instant has from 2001 to 2286
+#: x is a hexadecimal digit and d a decimal one.
+_FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}" + "\n"
+_LENGTH = len(_FORM)
+_KINDS = bytes.maketrans(b"0123456789abcdefx", b"ddddddddddxxxxxx?")
+_EITHER = np.frombuffer(_FORM.encode(), np.uint8)
+_OR = np.frombuffer(_FORM.replace("x", "d").encode(), np.uint8)
+_ZERO, _ONE, _NINE = b"019"
+_POWERS = 10 ** np.arange(18, -1, -1, dtype=np.int64)
+
+
+def pack(traceparent: str, scheduled: int, sent: int, due: int = 0) -> str:
+    """Write a carrier."""
+    return f"{traceparent};{scheduled or _UNKNOWN};{sent or _UNKNOWN};{due or _UNKNOWN}"
+
+
+def is_sampled(carrier: str) -> bool:
+    """Tell whether the sender wants the task to run inside a live span."""
+    return carrier[53:55] in _SAMPLED_FLAGS
+
+
+def parse_traceparent(header: object) -> SpanIds | None:
+    """Read a W3C traceparent; None when it is absent or not one."""
+    match = _HEADER.match(header) if isinstance(header, str) else None
+    if match is None or (match.end() != len(match.string) and not _continues(match)):
+        return None
+    trace_id, span_id, flags = match.groups()
+    return SpanIds(trace_id, span_id, flags in _SAMPLED_FLAGS)
+
+
+def _continues(match: re.Match[str]) -> bool:
+    """Versions after 00 may add fields; 00 has none."""
+    return not match.string.startswith("00") and match.string[match.end()] == "-"
+
+
+def begin_trace(header: str = "") -> SpanIds:
+    """Stand for the sender of a message without context: a new trace, unsampled, no span.
+
+    What it returned for the message before, as a header, gives the same trace again.
+    """
+    begun = _BEGUN.fullmatch(header)
+    trace_id = begun[1] if begun else new_trace_id()
+    return SpanIds(trace_id, "0" * 16, sampled=False)
+
+
+class Carried(NamedTuple):
+    """Carriers, read: columns of equal length. Without context a task begins a trace, unsampled."""
+
+    trace_ids: Sequence[str]
+    senders: Sequence[str]
+    flags: Sequence[str]
+    #: Unix nanoseconds, a row each for scheduled, sent and due.
+    instants: NDArray[np.int64]
+    #: How many could not be read, or only in part.
+    unreadable: int
+
+
+def unpack(carriers: Sequence[str]) -> Carried:
+    """Read what many messages carried."""
+    text = "\n".join([*carriers, ""])
+    if len(text) == _LENGTH * len(carriers) and text.isascii() and _are_ours(text.encode()):
+        return _unpack_ours(text)
+    each = [_unpack_one(carrier) for carrier in carriers]
+    trace_ids, senders, flags, instants, right = zip(*each, strict=True)
+    times = np.array(instants, dtype=np.int64).T
+    return Carried(trace_ids, senders, flags, times, right.count(False))
+
+
+def _table(text: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(text, np.uint8).reshape(-1, _LENGTH)
+
+
+def _are_ours(text: bytes) -> bool:
+    """Tell whether every byte may stand where it does, no id is zero and no instant too late."""
+    kinds, table = _table(text.translate(_KINDS)), _table(text)
+    return bool(
+        ((kinds == _EITHER) | (kinds == _OR)).all()
+        and (table[:, (0, 1, 53)] == _ZERO).all()
+        and (table[:, 54] <= _ONE).all()
+        and (table[:, 3:35] != _ZERO).any(axis=1).all()
+        and (table[:, 36:52] != _ZERO).any(axis=1).all()
+        and (table[:, (56, 76, 96)] < _NINE).all()  # within 63 bits
+    )
+
+
+def _unpack_ours(text: str) -> Carried:
+    table, starts = _table(text.encode()), range(0, len(text), _LENGTH)
+    digits = table[:, 55:-1].reshape(-1, _INSTANTS, 20)[:, :, 1:] - _ZERO
+    return Carried(
+        trace_ids=[text[at + 3 : at + 35] for at in starts],
+        senders=[text[at + 36 : at + 52] for at in starts],
+        flags=["01" if flag else "00" for flag in (table[:, 54] == _ONE).tolist()],
+        instants=(digits @ _POWERS).T,
+        unreadable=0,
+    )
+
+
+def _unpack_one(carrier: str) -> tuple[str, str, str, list[int], bool]:
+    """Read any carrier, perhaps a bare traceparent; tell whether all of it was right."""
+    header, *instants = carrier.split(";")
+    ids = parse_traceparent(header)
+    trace_id, sender, sampled = ids or begin_trace(header)._replace(span_id="")
+    right = bool(ids or not header or _BEGUN.fullmatch(header)) and len(instants) <= _INSTANTS
+    right = right and all(_INSTANT.fullmatch(text) for text in instants)
+    known = [int(text) if _INSTANT.fullmatch(text) else 0 for text in instants][:_INSTANTS]
+    missing = [0] * (_INSTANTS - len(known))
+    return trace_id, sender, "01" if sampled else "00", known + missing, right
