@@ -1,6 +1,8 @@
 """An AsyncTasQ worker's command line, and what its clients need, from a variant's settings."""
 
-from compose.command import Command, WorkerSettings, python
+from collections.abc import Mapping
+
+from compose.command import Backlog, Command, Other, WorkerSettings, python
 
 TASKS = "tasks.asynctasq"
 MOST_IN_FLIGHT = 10_000
@@ -25,8 +27,22 @@ def known_settings() -> frozenset[str]:
 
 def worker(what: WorkerSettings) -> Command:
     """Return the command of an instrumented worker."""
-    arguments = ["worker", "--queues", what.queue, "--concurrency", str(what.concurrency)]
-    return Command(python("instrumentation", "asynctasq", *arguments), client_environment(what))
+    return Command(
+        python("instrumentation", "asynctasq", *_arguments(what)), client_environment(what)
+    )
+
+
+def bare_worker(what: WorkerSettings) -> Command:
+    """Return the framework's own command."""
+    return Command(python("asynctasq", *_arguments(what)), client_environment(what))
+
+
+#: Nothing else watches an AsyncTasQ worker: it has no OpenTelemetry instrumentation but ours.
+OTHERS: Mapping[str, Other] = {}
+
+
+def _arguments(what: WorkerSettings) -> list[str]:
+    return ["worker", "--queues", what.queue, "--concurrency", str(what.concurrency)]
 
 
 def client_environment(what: WorkerSettings) -> dict[str, str]:
@@ -38,3 +54,9 @@ def client_environment(what: WorkerSettings) -> dict[str, str]:
 def keys(queue: str) -> dict[int, tuple[str, ...]]:
     """Return the keys that a queue may leave in Redis, by database; `*` stands for anything."""
     return {0: (f"queue:{queue}", f"queue:{queue}:*")}
+
+
+def backlog(queue: str) -> Backlog:
+    """Say where tasks wait in Redis, and which keys hold all that are not acknowledged."""
+    waiting = f"queue:{queue}"
+    return Backlog(0, waiting, (("LLEN", waiting), ("LLEN", f"{waiting}:processing")))

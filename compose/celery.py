@@ -4,7 +4,7 @@ import json
 
 from celery.app.defaults import NAMESPACES, flatten
 
-from compose.command import Command, WorkerSettings, python
+from compose.command import Backlog, Command, Other, WorkerSettings, python
 
 TASKS = "tasks.celery"
 #: Its client blocks while it publishes, and more threads only fight for the interpreter.
@@ -22,13 +22,44 @@ def known_settings() -> frozenset[str]:
 
 def worker(what: WorkerSettings) -> Command:
     """Return the command of an instrumented worker."""
+    return Command(python("instrumentation", "celery", *_arguments(what)), client_environment(what))
+
+
+def bare_worker(what: WorkerSettings) -> Command:
+    """Return the framework's own command."""
+    return Command(python("celery", *_arguments(what)), client_environment(what))
+
+
+def _stock_worker(what: WorkerSettings, sink_url: str) -> Command:
+    environ = {"OTEL_SERVICE_NAME": "worker", "OTEL_EXPORTER_OTLP_ENDPOINT": sink_url}
+    command = python("compose.stock.celery", *_arguments(what))
+    return Command(command, {**client_environment(what), **environ})
+
+
+def _events_worker(what: WorkerSettings, _sink_url: str) -> Command:
+    command = python("celery", *_arguments(what), "--task-events")
+    return Command(command, client_environment(what))
+
+
+#: What Celery and OpenTelemetry offer themselves to watch a worker, by mode.
+OTHERS = {
+    "stock": Other(
+        "opentelemetry-instrumentation-celery, every span sent by OTLP/HTTP",
+        _stock_worker,
+        tells="spans",
+        package="opentelemetry-instrumentation-celery",
+    ),
+    "events": Other("Celery's own task events (-E)", _events_worker, tells="messages"),
+}
+
+
+def _arguments(what: WorkerSettings) -> list[str]:
     arguments = ["-A", TASKS, "worker", "--concurrency", str(what.concurrency)]
     arguments += ["--queues", what.queue, "--loglevel", "WARNING"]
     for option in _OPTIONS:
         if option in what.settings:
             arguments += ["--" + option.replace("_", "-"), str(what.settings[option])]
-    arguments += ["--" + f.replace("_", "-") for f in _FLAGS if what.settings.get(f)]
-    return Command(python("instrumentation", "celery", *arguments), client_environment(what))
+    return arguments + ["--" + f.replace("_", "-") for f in _FLAGS if what.settings.get(f)]
 
 
 def client_environment(what: WorkerSettings) -> dict[str, str]:
@@ -46,3 +77,8 @@ def keys(queue: str) -> dict[int, tuple[str, ...]]:
     broker = (queue, f"{queue}\x06\x16*", "unacked", "unacked_index", "unacked_mutex",
               "_kombu.binding.*")  # fmt: skip
     return {1: broker, 2: ("celery-task-meta-*",)}
+
+
+def backlog(queue: str) -> Backlog:
+    """Say where tasks wait in Redis, and which keys hold all that are not acknowledged."""
+    return Backlog(1, queue, (("LLEN", queue), ("HLEN", "unacked")))

@@ -12,6 +12,7 @@ from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.process import Process, free_port
+from compose.telemetry import telemetry_environment
 from instrumentation.server import Announcement
 
 _WORKER_GRACE_SECONDS = 15.0
@@ -60,7 +61,11 @@ class Cell:
         }
 
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
-        environ = self._telemetry_environment(role)
+        spec = self._spec
+        telemetry = telemetry_environment(
+            role, spec.labels, spec.trace_ratio, self._directory / "traces", self._targets
+        )
+        environ = {**self._environ, **telemetry}
         process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
         self._processes.append(process)
         return process
@@ -87,31 +92,13 @@ class Cell:
         name = f"{labels['scenario']}-{labels['variant']}-{labels['repetition']}-{role}.log"
         return self._directory / "logs" / name
 
-    def _telemetry_environment(self, role: str) -> dict[str, str]:
-        labels = self._spec.labels
-        attributes = ",".join(f"taskscope.{key}={value}" for key, value in labels.items())
-        return {
-            **self._environ,
-            "OTEL_SERVICE_NAME": role,
-            "OTEL_RESOURCE_ATTRIBUTES": attributes,
-            "OTEL_TRACES_SAMPLER_ARG": str(self._spec.trace_ratio),
-            "TASKQUEUE_TRACES_DIR": str(self._directory / "traces"),
-            "TASKQUEUE_TARGETS_DIR": str(self._targets),
-            "TASKQUEUE_TARGET_LABELS": json.dumps({**labels, "component": role}),
-        }
-
     def dead(self) -> Process | None:
         """Return a process that ended by itself, if any did."""
         return next((p for p in self._processes if p.exit_code() is not None), None)
 
     def send(self, phase: Mapping[str, object]) -> "Answer":
         """Tell the generator to send a batch; the answer comes while others go on."""
-        try:
-            self.generator.stdin.write(json.dumps(phase).encode() + b"\n")
-            self.generator.stdin.flush()
-        except OSError:
-            raise self.generator.died() from None
-        return Answer(self.generator)
+        return send(self.generator, phase)
 
     def stop(self) -> list[str]:
         """Stop everything; return the names of those that had to be killed."""
@@ -124,6 +111,16 @@ class Cell:
             for file in self._targets.glob(f"*-{process.pid}.json"):
                 file.unlink(missing_ok=True)
         return killed
+
+
+def send(generator: Process, phase: Mapping[str, object]) -> "Answer":
+    """Tell a generator to send a batch. ServiceError if it has ended."""
+    try:
+        generator.stdin.write(json.dumps(phase).encode() + b"\n")
+        generator.stdin.flush()
+    except OSError:
+        raise generator.died() from None
+    return Answer(generator)
 
 
 class Answer:

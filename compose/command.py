@@ -1,8 +1,9 @@
 """A service's command line and environment, as every way of running it needs them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,32 @@ class WorkerSettings:
     concurrency: int
     queue: str
     redis_url: str
+
+
+@dataclass(frozen=True)
+class Other:
+    """A way of watching a worker that is not ours.
+
+    `worker` gets the settings and the URL of an OTLP backend. What the worker then tells is spans
+    to that backend, or messages that it publishes through the broker. `package` must be installed.
+    """
+
+    meaning: str
+    worker: Callable[[WorkerSettings, str], Command]
+    tells: Literal["spans", "messages"]
+    package: str = ""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Where a queue's tasks are in Redis until they are acknowledged.
+
+    `waiting` is the list that workers take from; the answers to `commands` sum to the backlog.
+    """
+
+    database: int
+    waiting: str
+    commands: tuple[tuple[str, str], ...]
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """The seam to a framework: find its module by name."""
 
 import importlib
+from collections.abc import Mapping
 from typing import Protocol, cast
 
-from compose.command import Command, WorkerSettings
+from compose.command import Backlog, Command, Other, WorkerSettings
 
 
 class Framework(Protocol):
@@ -14,6 +15,8 @@ class Framework(Protocol):
     MOST_IN_FLIGHT: int
     #: What the names of its environment variables begin with.
     VARIABLES: str
+    #: What else than our instrumentation can watch its workers, by the name of the mode.
+    OTHERS: Mapping[str, Other]
 
     def known_settings(self) -> frozenset[str]:
         """Return every setting that a variant may have."""
@@ -21,11 +24,17 @@ class Framework(Protocol):
     def worker(self, what: WorkerSettings) -> Command:
         """Return the command of an instrumented worker."""
 
+    def bare_worker(self, what: WorkerSettings) -> Command:
+        """Return the framework's own command, with nothing of ours in it."""
+
     def client_environment(self, what: WorkerSettings) -> dict[str, str]:
         """Return what worker and generator must agree on."""
 
     def keys(self, queue: str) -> dict[int, tuple[str, ...]]:
         """Return the keys that a queue may leave in Redis, by database."""
+
+    def backlog(self, queue: str) -> Backlog:
+        """Say where tasks wait in Redis, and which keys hold all that are not acknowledged."""
 
 
 def in_flight(name: str, allowed: int) -> int:

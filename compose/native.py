@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,7 @@ class NativeStack:
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
+        self.traces = directory / "traces"
         self.targets = self._work / "targets"
         if prometheus_url:
             self.targets = directory.parent / "targets"
@@ -137,6 +138,28 @@ class NativeStack:
         """Stop the present cell, if any; return the names of processes that had to be killed."""
         cell, self._cell = self._cell, None
         return cell.stop() if cell else []
+
+    @contextmanager
+    def running(
+        self,
+        name: str,
+        command: Command,
+        environ: Mapping[str, str],
+        *,
+        without: tuple[str, ...] = (),
+        piped: bool = False,
+    ) -> Iterator[Process]:
+        """Run a process of the session while the block lasts; its log is logs/NAME.log.
+
+        It inherits no variable whose name begins as one of `without`.
+        """
+        inherited = {k: v for k, v in self._environ.items() if not k.startswith(without)}
+        process = Process(name, command, self._log(name), {**inherited, **environ},
+                          cwd=self._work, piped=piped)  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.stop(_GRACE_SECONDS)
 
     def _write_roles(self) -> None:
         roles = {**self._roles, **(self._cell.roles if self._cell else {})}

@@ -36,3 +36,8 @@ def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: 
 def generator(plan: dict[str, object], environ: dict[str, str]) -> Command:
     """Return the load generator with its plan."""
     return Command(python("loadgen", json.dumps(plan)), environ)
+
+
+def otlp_sink(port: int) -> Command:
+    """Return an OTLP backend that takes in all spans, and only counts them."""
+    return Command(python("compose.stock.sink", str(port)))

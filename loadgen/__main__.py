@@ -28,8 +28,9 @@ def main(argv: list[str]) -> None:
     registry = CollectorRegistry()
     planned = Gauge("loadgen_planned_tasks", "Tasks of the present phase.", registry=registry)
     telemetry = Telemetry(plan.framework, registry=registry)
-    importlib.import_module(f"instrumentation.{plan.framework}").instrument(telemetry)
-    telemetry.serve()
+    if plan.instrumented:
+        importlib.import_module(f"instrumentation.{plan.framework}").instrument(telemetry)
+        telemetry.serve()
     sender = dispatcher(plan)
     # Publishing leaves no cycles behind: collecting seldom gives back what telemetry costs.
     gc.freeze()

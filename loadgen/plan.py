@@ -6,12 +6,16 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to send. `task` is `module:attribute` of the task as its framework knows it."""
+    """How to send. `task` is `module:attribute` of the task as its framework knows it.
+
+    Messages of a client that is not `instrumented` carry nothing of ours.
+    """
 
     framework: str
     task: str
     queue: str
     in_flight: int
+    instrumented: bool = True
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

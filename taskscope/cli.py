@@ -14,8 +14,12 @@ from rich.text import Text
 from compose.errors import ServiceError
 from taskscope import doctor as doctor_checks
 from taskscope import interruption, rundir
+from taskscope import overhead as ledgers
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
+from taskscope.overhead_show import outcome
+from taskscope.overhead_show import show as show_ledger
+from taskscope.overhead_watch import Watch as LedgerWatch
 from taskscope.plan import plan
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
@@ -141,6 +145,70 @@ def compare(
 
 
 @app.command()
+def overhead(  # noqa: PLR0913 - the options of a ledger
+    scenario: Annotated[str, typer.Argument(metavar="[SCENARIO|FILE.toml]")] = "throughput",
+    *,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="This variant, not the headline pair; repeatable.")
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this mode beside bare; repeatable. See docs/overhead.md."),
+    ] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(help="Blocks: each has every mode once.  [default: 10]")
+    ] = None,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="Tasks in each timing.  [default: for 4 s of work]")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Tasks that a worker runs at once.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="3 blocks of 2 s of work.")] = False,
+    into: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="A run to put the ledger into.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--output-dir", metavar="DIR", help="Its directory.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what instrumentation costs, and whether it costs one framework more than another.
+
+    Examples:
+        taskscope overhead --quick
+
+        taskscope overhead --mode default --mode live --repetitions 20
+
+        taskscope overhead --into runs/20261121T120000-throughput
+
+    """
+    given = load_scenario(scenario)
+    blocks = (3 if quick else 10) if repetitions is None else repetitions
+    chosen = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
+                            variants=variant or list(given.headline) or None)  # fmt: skip
+    check_scenarios([chosen])
+    if into and out:
+        raise UsageError("--into and --out exclude each other: a ledger put into a run lies there.",
+                         "Leave one of them out.")  # fmt: skip
+    modes, skipped = ledgers.choose_modes(chosen, mode)
+    if into:
+        ledgers.check_into(into, chosen)
+    ledgers.check_services()
+    directory = rundir.create(into / ledgers.FOLDER if into else out, "overhead")
+    options = ledgers.Options(directory, modes, skipped, tasks, 2.0 if quick else 4.0)
+    with _keeping_timings(directory):
+        manifest = ledgers.run(chosen, options, LedgerWatch(_progress()))
+    if into:
+        ledgers.put_into(into, directory)
+    found = outcome(str(directory), manifest)
+    _print(as_json, found.as_json(), lambda: show_ledger(Console(), found))
+    if not found.trustworthy:
+        raise typer.Exit(_INVALID)
+
+
+@app.command()
 def trace(
     directory: Directory,
     *,
@@ -219,6 +287,17 @@ def _keeping(directory: Path) -> Iterator[None]:
     except (KeyboardInterrupt, TaskscopeError, ServiceError):
         if directory.is_dir() and (measured := len(rundir.open_run(directory).cells)):
             text = f"{measured} cells were measured and are kept: taskscope extract {directory}"
+            _progress().print(Text(text), soft_wrap=True)
+        raise
+
+
+@contextmanager
+def _keeping_timings(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, TaskscopeError, ServiceError):
+        if taken := ledgers.taken(directory):
+            text = f"Timings taken: {taken}. What they amount to is in {directory / 'dataset'}"
             _progress().print(Text(text), soft_wrap=True)
         raise
 

@@ -10,7 +10,8 @@ from taskscope.doctor import diagnose
 from taskscope.machine import read_machine, version_output
 
 _PACKAGES = ("taskscope", "asynctasq", "celery", "kombu", "billiard", "redis", "hiredis", "uvloop",
-             "opentelemetry-sdk", "prometheus-client")  # fmt: skip
+             "opentelemetry-sdk", "opentelemetry-instrumentation-celery",
+             "prometheus-client")  # fmt: skip
 
 
 def machine_facts(directory: Path) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The run directory: named, made, never overwritten."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from errno import ENOTDIR
 from pathlib import Path
 
 import msgspec
 
-from extract import manifest
+from extract import manifest, overhead
 from extract.manifest import Manifest
-from taskscope.errors import UsageError
+from taskscope.errors import TaskscopeError, UsageError
 
 DEFAULT_PARENT = Path("runs")
 
@@ -43,8 +45,25 @@ def _make_parents(directory: Path) -> None:
         raise NotADirectoryError(ENOTDIR, "a folder above it is a file") from error
 
 
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Explain a disk that fails or fills up in the middle."""
+    try:
+        yield
+    except OSError as error:
+        raise TaskscopeError(
+            f"{directory} cannot be written any more: {error.strerror or error}.",
+            "Free some space, or name a directory on another disk with --out.",
+        ) from None
+
+
 def open_run(directory: Path) -> Manifest:
     """Read the manifest of an existing run. UsageError if the directory is no run."""
+    if overhead.is_ledger(directory):
+        raise UsageError(
+            f"{directory} holds a ledger of `taskscope overhead`, not a run.",
+            "Its figures are in dataset/. `taskscope overhead --into RUN` puts one beside a run's.",
+        )
     try:
         found = manifest.read(directory)
     except FileNotFoundError:

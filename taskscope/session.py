@@ -2,8 +2,8 @@
 
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,8 @@ from compose.frameworks import framework
 from compose.native import NativeStack, require
 from extract.manifest import Manifest
 from tasks import workloads
-from taskscope import interruption, prometheus_api
-from taskscope.errors import TaskscopeError, UsageError
+from taskscope import interruption, prometheus_api, rundir
+from taskscope.errors import UsageError
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
@@ -76,7 +76,7 @@ def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifes
     with ExitStack() as held:
         found = _services(scenarios, options, held)
         manifest = _manifest(scenarios, cells, options, found)
-        with _writing(options.directory):
+        with rundir.writing(options.directory):
             manifest.write(options.directory)
             return _measure_all(cells, manifest, options, watch)
 
@@ -128,18 +128,6 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
     return {"redis-server": f"{server.version}, at {broker.redacted(url)}"}
 
 
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """Explain a disk that fails or fills up in the middle."""
-    try:
-        yield
-    except OSError as error:
-        raise TaskscopeError(
-            f"{directory} cannot be written any more: {error.strerror or error}.",
-            "Free some space, or name a directory on another disk with --out.",
-        ) from None
-
-
 def _stack(options: RunOptions, session: str) -> NativeStack:
     return NativeStack(
         options.directory,
@@ -159,7 +147,7 @@ def _manifest(
         session=uuid.uuid4().hex[:12],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         status="running",
-        command=tuple(_redacted(word) for word in sys.argv[1:]),
+        command=tuple(redacted(word) for word in sys.argv[1:]),
         prometheus=broker.redacted(options.prometheus_url or "") or "native",
         redis=broker.redacted(options.redis_url or "") or "native",
         machine=machine_facts(options.directory),
@@ -169,6 +157,7 @@ def _manifest(
     )
 
 
-def _redacted(word: str) -> str:
+def redacted(word: str) -> str:
+    """Return a word of the command line without a password."""
     option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
     return option + equals + broker.redacted(value) if "://" in word else word

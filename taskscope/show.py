@@ -10,6 +10,7 @@ from rich.text import Text
 
 from extract.compare import Line, Side
 from instrumentation.buckets import BOUNDS_SECONDS
+from taskscope.overhead_show import sentence
 from taskscope.summary import Comparison, Summary
 
 #: The figures that a person looks at first; all others are in the dataset and in --json.
@@ -31,9 +32,16 @@ def show(console: Console, summary: Summary) -> None:
     for comparison in summary.comparisons:
         console.print(_figures(comparison))
         console.print(_settings(comparison))
+        if words := _overhead(comparison):
+            console.print(Text(words), soft_wrap=True)
     for text in _audit(summary):
         console.print(text)
     console.print(Text(f"Run directory: {summary.directory}"), soft_wrap=True)
+
+
+def _overhead(comparison: Comparison) -> str:
+    sides = [name for name in (comparison.first, comparison.second) if name]
+    return sentence(comparison.overhead, sides) if comparison.overhead else ""
 
 
 def _figures(comparison: Comparison) -> Table:

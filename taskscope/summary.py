@@ -5,10 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from compose.frameworks import in_flight
 from extract.compare import Line, compare
 from extract.dataset import Dataset, valid_cells
 from extract.manifest import Manifest
+from extract.overhead import Ledger, ledger
+from extract.overhead import read as read_overhead
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Comparison:
     second: str
     lines: tuple[Line, ...]
     settings: Mapping[str, Mapping[str, Any]]
+    #: What instrumentation costs these variants, where `taskscope overhead --into` said so.
+    overhead: Ledger | None
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ def summarise(
     directory: Path, manifest: Manifest, data: Dataset, pair: tuple[str, str] | None = None
 ) -> Summary:
     """Compare each scenario's headline pair, or `pair` where the scenario has both."""
+    costs = read_overhead(directory / "dataset")
     comparisons = [
-        _comparison(manifest, data, scenario, *chosen)
+        _comparison(manifest, data, scenario, costs, *chosen)
         for scenario in manifest.scenarios
         if (chosen := pair or _headline(scenario))
         if {v["name"] for v in scenario["variants"]} >= set(chosen) - {""}
@@ -74,9 +81,15 @@ def _headline(scenario: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _comparison(
-    manifest: Manifest, data: Dataset, scenario: Mapping[str, Any], first: str, second: str
+    manifest: Manifest,
+    data: Dataset,
+    scenario: Mapping[str, Any],
+    costs: pd.DataFrame | None,
+    *sides: str,
 ) -> Comparison:
     name = scenario["name"]
+    first, second = sides
+    names = [side for side in sides if side]
     return Comparison(
         scenario=name,
         title=scenario["title"],
@@ -88,6 +101,7 @@ def _comparison(
             for v in scenario["variants"]
             if v["name"] in {first, second}
         },
+        overhead=None if costs is None else ledger(costs, name, names),
     )
 
 

@@ -111,12 +111,14 @@ class Run:
 
 
 @contextmanager
-def started(directory: Path, *arguments: object, **environ: str) -> Iterator[Run]:
+def started(
+    directory: Path, *arguments: object, command: str = "run", **environ: str
+) -> Iterator[Run]:
     """Start `taskscope run … --out directory`; whatever happens, nothing of it stays behind."""
     log = directory.with_suffix(".out")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*TASKSCOPE, "run", *map(str, arguments), "--out", str(directory)],
+            [*TASKSCOPE, command, *map(str, arguments), "--out", str(directory)],
             env=_environment(environ),
             stdout=output,
             stderr=output,

@@ -60,11 +60,14 @@ class Generator:
 
 
 @contextmanager
-def generator(name: str, url: str, directory: Path) -> Iterator[Generator]:
+def generator(
+    name: str, url: str, directory: Path, *, instrumented: bool = True
+) -> Iterator[Generator]:
     module = framework(name)
     for folder in ("targets", "traces"):
         (directory / folder).mkdir(parents=True)
-    plan = {"framework": name, "task": f"{module.TASKS}:noop", "queue": "q", "in_flight": IN_FLIGHT}
+    plan = {"framework": name, "task": f"{module.TASKS}:noop", "queue": "q",
+            "in_flight": IN_FLIGHT, "instrumented": instrumented}  # fmt: skip
     settings = WorkerSettings(settings={}, concurrency=1, queue="q", redis_url=url)
     environ = {
         **os.environ, **module.client_environment(settings), "OTEL_SERVICE_NAME": "generator",
@@ -182,3 +185,20 @@ def test_publishes_that_fail_are_counted_and_do_not_end_it(
         failed = [span for span in g.spans() if span.status == 2]
         assert len(failed) == 4
         assert all(span.error["exception.type"] for span in failed)
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("instrumented", [True, False])
+def test_only_messages_of_an_instrumented_client_carry_context(
+    redis_server: RedisServer,
+    tmp_path: Path,
+    name: str,
+    instrumented: bool,  # noqa: FBT001
+) -> None:
+    url = redis_server.url
+    with generator(name, url, tmp_path / "sender", instrumented=instrumented) as sender:
+        assert sender.send(3, "asap", {}) == {"sent": 3, "failed": 0, "error": ""}
+    found = framework(name).backlog("q")
+    messages = redis.Redis.from_url(url, db=found.database).lrange(found.waiting, 0, -1)
+    assert len(messages) == 3
+    assert {b"taskqueue" in message for message in messages} == {instrumented}

@@ -6,11 +6,13 @@ from typing import get_args
 
 from typer.testing import CliRunner
 
+from compose.modes import modes
 from extract.doubts import Kind
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
 from taskscope.cli import app
+from taskscope.scenario import FRAMEWORKS
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md",
@@ -43,7 +45,7 @@ def test_every_kind_of_doubt_is_documented() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "trace"):
+    for name in ("run", "extract", "compare", "overhead", "trace"):
         result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
@@ -59,3 +61,10 @@ def test_links_between_docs_lead_somewhere() -> None:
 def test_nothing_names_a_machine() -> None:
     for page in DOCS:
         assert not re.search(r"(^|[\s`(])/(home|root|work|tmp)/", page.read_text()), page.name
+
+
+def test_every_mode_of_watching_is_explained() -> None:
+    page = (ROOT / "docs" / "overhead.md").read_text()
+    for framework in FRAMEWORKS:
+        for mode in modes(framework):
+            assert f"| `{mode}` |" in page, mode

@@ -11,7 +11,7 @@ from taskscope import rundir
 from taskscope.errors import UsageError
 from taskscope.plan import plan
 from taskscope.scenario import load_scenario
-from taskscope.session import _redacted, check_scenarios
+from taskscope.session import check_scenarios, redacted
 
 SCENARIO = load_scenario("throughput")
 
@@ -70,7 +70,7 @@ def test_two_scenarios_of_one_name_are_refused() -> None:
     ],
 )
 def test_no_password_is_stored_in_the_command(word: str, kept: str) -> None:
-    assert _redacted(word) == kept
+    assert redacted(word) == kept
 
 
 def test_a_run_directory_is_named_and_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
