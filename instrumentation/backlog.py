@@ -29,11 +29,9 @@ class Backlog:
         self._waiting += records
         calm = final or len(records) <= _CALM
         due = len(self._waiting) if calm else max(0, len(self._waiting) - _MOST_WAITING)
-        if not due:
-            return 0
         ready, self._waiting = self._waiting[:due], self._waiting[due:]
         try:
-            return self._write(ready)
+            return self._write(ready)  # even if it is nothing: what was dropped since is told then
         except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
             _log.exception("%d spans were dropped: they could not be written", len(ready))
             return len(ready)

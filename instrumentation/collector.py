@@ -80,8 +80,7 @@ class Collector:
             self._account_sent(by_kind[SENT])
             self._account_done(done)
             complete = self._match_acknowledgements(done.rows, by_kind[ACKED], final=final)
-            lost = sum(cast("int", record[1]) for record in by_kind[DROPPED])
-            self._counters["records_dropped"][()] += lost
+            self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
             dropped = self._backlog.add(by_kind[SENT] + complete, final=final)
             self._counters["spans_dropped"][()] += dropped
 
@@ -106,6 +105,13 @@ class Collector:
             if running <= 0 and first - idle_since > _IDLE_GAP_NS:
                 self._gauges["first_start_timestamp"][task] = first
             self._counters["tasks_started"][task] += instants.size
+
+    def _count_lost(self, records: int) -> None:
+        if records and not self._counters["records_dropped"][()]:
+            _log.error(
+                "records of pool children are being lost: killed as they wrote, or ulimit -f"
+            )
+        self._counters["records_dropped"][()] += records
 
     def _account_sent(self, records: list[Record]) -> None:
         for labels, columns in _columns(records, (1, 2)):

@@ -12,6 +12,7 @@ import os
 import struct
 import tempfile
 import zlib
+from contextlib import suppress
 
 from instrumentation.records import DROPPED, Record
 
@@ -19,6 +20,7 @@ _MAGIC = b"\xf5TQ\x01"
 _HEADER = struct.Struct("<4sII")  # magic, length and CRC-32 of the body
 _PUNCH_HOLE_KEEP_SIZE = 0x03
 _RELEASE_EVERY_BYTES = 1 << 20
+_MOST_LOSSES = 65_536  # what a pipe holds
 
 
 class Spool:
@@ -29,17 +31,16 @@ class Spool:
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
         self._offset = 0
         self._released = 0
-        self._lost = 0
+        # Another way to say that this one failed: a byte for each record. Both ends never block.
+        self._losses, self._lost = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def append(self, record: Record) -> None:
-        """Append one record; on failure count it, and say so with the next that succeeds."""
+        """Append one record, or count it as lost."""
         try:
-            if self._lost:
-                self._write((DROPPED, self._lost))
-                self._lost = 0
             self._write(record)
         except (OSError, ValueError):
-            self._lost += 1
+            with suppress(OSError):  # 65,536 losses and nobody drains
+                os.write(self._lost, b"x")
 
     def _write(self, record: Record) -> None:
         body = marshal.dumps(record)
@@ -56,6 +57,8 @@ class Spool:
         records, used = parse(data)
         self._offset += used
         self._release()
+        with suppress(BlockingIOError):
+            records.append((DROPPED, len(os.read(self._losses, _MOST_LOSSES))))
         return records
 
     def _release(self) -> None:

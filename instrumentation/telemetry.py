@@ -159,7 +159,7 @@ class Telemetry:
             _log.exception("task telemetry was lost")
 
     def _write_spans(self, records: Sequence[Record]) -> int:
-        self._busy = True
+        self._busy |= bool(records)
         if not isinstance(self._sink, QueuedSink):
             return self._sink.write(self._lines(records))
         survivors, others = vital.split(records)
