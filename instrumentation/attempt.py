@@ -14,7 +14,7 @@ from instrumentation.carrier import (
     is_sampled,
     pack,
     parse_traceparent,
-    unpack,
+    read_instants,
 )
 from instrumentation.ids import SpanIds, new_span_id
 from instrumentation.live import LiveSpan
@@ -126,7 +126,7 @@ class Attempt:
 
     def wanted(self) -> int:
         """Return when the task was first wanted: as scheduled, else when it was due, or sent."""
-        ((scheduled,), (sent,), (due,)) = unpack([self.carrier]).instants.tolist()
+        (((scheduled,), (sent,), (due,)), _) = read_instants([self.carrier])
         return int(scheduled or max(sent, due))
 
     def record(self) -> None:

@@ -73,27 +73,47 @@ def begin_trace(header: str = "") -> SpanIds:
     return SpanIds(trace_id, "0" * 16, sampled=False)
 
 
-class Carried(NamedTuple):
-    """Carriers, read: columns of equal length. Without context a task begins a trace, unsampled."""
+class Contexts(NamedTuple):
+    """The trace context in carriers, in columns. Who sent none begins a trace, unsampled."""
 
     trace_ids: Sequence[str]
     senders: Sequence[str]
     flags: Sequence[str]
-    #: Unix nanoseconds, a row each for scheduled, sent and due.
-    instants: NDArray[np.int64]
-    #: How many could not be read, or only in part.
-    unreadable: int
 
 
-def unpack(carriers: Sequence[str]) -> Carried:
-    """Read what many messages carried."""
+def read_contexts(carriers: Sequence[str]) -> Contexts:
+    """Read the trace context of many messages."""
+    text = _join(carriers)
+    if text is None:
+        return Contexts(*zip(*map(_context, carriers), strict=True))
+    flags = _table(text.encode())[:, 54] == _ONE
+    starts = range(0, len(text), _LENGTH)
+    return Contexts(
+        trace_ids=[text[at + 3 : at + 35] for at in starts],
+        senders=[text[at + 36 : at + 52] for at in starts],
+        flags=["01" if flag else "00" for flag in flags.tolist()],
+    )
+
+
+def read_instants(carriers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+    """Read the instants of many messages, in Unix nanoseconds: rows of scheduled, sent and due.
+
+    Also return how many carriers could not be read, or only in part.
+    """
+    text = _join(carriers)
+    if text is None:
+        instants, right = zip(*map(_instants, carriers), strict=True)
+        return np.array(instants, dtype=np.int64).T, right.count(False)
+    table = _table(text.encode())
+    digits = table[:, 55:-1].reshape(-1, _INSTANTS, 20)[:, :, 1:] - _ZERO
+    return (digits @ _POWERS).T, 0
+
+
+def _join(carriers: Sequence[str]) -> str | None:
+    """Put carriers into one text, a line each; None unless all have the form of our senders."""
     text = "\n".join([*carriers, ""])
-    if len(text) == _LENGTH * len(carriers) and text.isascii() and _are_ours(text.encode()):
-        return _unpack_ours(text)
-    each = [_unpack_one(carrier) for carrier in carriers]
-    trace_ids, senders, flags, instants, right = zip(*each, strict=True)
-    times = np.array(instants, dtype=np.int64).T
-    return Carried(trace_ids, senders, flags, times, right.count(False))
+    ours = len(text) == _LENGTH * len(carriers) and text.isascii() and _are_ours(text.encode())
+    return text if ours else None
 
 
 def _table(text: bytes) -> NDArray[np.uint8]:
@@ -113,25 +133,18 @@ def _are_ours(text: bytes) -> bool:
     )
 
 
-def _unpack_ours(text: str) -> Carried:
-    table, starts = _table(text.encode()), range(0, len(text), _LENGTH)
-    digits = table[:, 55:-1].reshape(-1, _INSTANTS, 20)[:, :, 1:] - _ZERO
-    return Carried(
-        trace_ids=[text[at + 3 : at + 35] for at in starts],
-        senders=[text[at + 36 : at + 52] for at in starts],
-        flags=["01" if flag else "00" for flag in (table[:, 54] == _ONE).tolist()],
-        instants=(digits @ _POWERS).T,
-        unreadable=0,
+def _context(carrier: str) -> tuple[str, str, str]:
+    header, *_ = carrier.split(";")
+    trace_id, sender, sampled = parse_traceparent(header) or begin_trace(header)._replace(
+        span_id=""
     )
+    return trace_id, sender, "01" if sampled else "00"
 
 
-def _unpack_one(carrier: str) -> tuple[str, str, str, list[int], bool]:
+def _instants(carrier: str) -> tuple[list[int], bool]:
     """Read any carrier, perhaps a bare traceparent; tell whether all of it was right."""
-    header, *instants = carrier.split(";")
-    ids = parse_traceparent(header)
-    trace_id, sender, sampled = ids or begin_trace(header)._replace(span_id="")
-    right = bool(ids or not header or _BEGUN.fullmatch(header)) and len(instants) <= _INSTANTS
-    right = right and all(_INSTANT.fullmatch(text) for text in instants)
-    known = [int(text) if _INSTANT.fullmatch(text) else 0 for text in instants][:_INSTANTS]
-    missing = [0] * (_INSTANTS - len(known))
-    return trace_id, sender, "01" if sampled else "00", known + missing, right
+    header, *texts = carrier.split(";")
+    right = not header or bool(parse_traceparent(header) or _BEGUN.fullmatch(header))
+    right = right and len(texts) <= _INSTANTS and all(map(_INSTANT.fullmatch, texts))
+    known = [int(text) if _INSTANT.fullmatch(text) else 0 for text in texts][:_INSTANTS]
+    return known + [0] * (_INSTANTS - len(known)), right

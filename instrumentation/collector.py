@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from instrumentation import finished
 from instrumentation.backlog import Backlog, SpanSink
-from instrumentation.finished import Finished, Instants, Labels, Row
+from instrumentation.finished import Finished, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
+_ACKED = 12  # where DONE has it
 _MOST_UNACKNOWLEDGED = 100_000
 
 
@@ -47,7 +48,7 @@ class Collector:
         self._backlog = Backlog(write_spans)
         self._clock = clock
         self._lock = threading.Lock()
-        self._unacknowledged: dict[tuple[str, int], Row] = {}
+        self._unacknowledged: dict[tuple[str, int], Record] = {}
         self._ended: Counter[Labels] = Counter()
         self._last_drain = clock()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
@@ -79,7 +80,7 @@ class Collector:
             self._count_starts(by_kind[STARTED], done)
             self._account_sent(by_kind[SENT])
             self._account_done(done)
-            complete = self._match_acknowledgements(done.rows, by_kind[ACKED], final=final)
+            complete = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
             self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
             dropped = self._backlog.add(by_kind[SENT] + complete, final=final)
             self._counters["spans_dropped"][()] += dropped
@@ -145,27 +146,27 @@ class Collector:
             self._latest("last_completion_timestamp", task, at.completed)
 
     def _match_acknowledgements(
-        self, done: list[Row], acked: list[Record], *, final: bool
-    ) -> list[Row]:
+        self, done: list[Record], acked: list[Record], *, final: bool
+    ) -> list[Record]:
         """Return the attempts that are complete: those acknowledged early, or by now."""
         complete = []
-        for row in done:
-            if row[-1] != ACK_PENDING:
-                complete.append(row)
+        for record in done:
+            if record[_ACKED] != ACK_PENDING:
+                complete.append(record)
                 continue
-            key = row[4], row[5]
+            key = cast("tuple[str, int]", record[4:6])
             if key in self._unacknowledged:  # delivered again, so never acknowledged
                 complete.append(_acknowledged(self._unacknowledged[key], 0))
-            self._unacknowledged[key] = row
+            self._unacknowledged[key] = record
         matched = []
         for _, task_id, attempt, instant in cast("list[tuple[int, str, int, int]]", acked):
-            if row := self._unacknowledged.pop((task_id, attempt), ()):
-                matched.append(_acknowledged(row, instant))
+            if record := self._unacknowledged.pop((task_id, attempt), ()):
+                matched.append(_acknowledged(record, instant))
         for labels, columns in _columns(matched, (1, 2)):
-            self._observe("ack", labels, _instants(columns[-2]), _instants(columns[-1]))
+            self._observe("ack", labels, _instants(columns[_ACKED - 1]), _instants(columns[_ACKED]))
         complete += matched
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
-            complete += [_acknowledged(row, 0) for row in self._unacknowledged.values()]
+            complete += [_acknowledged(record, 0) for record in self._unacknowledged.values()]
             self._unacknowledged.clear()
         return complete
 
@@ -242,8 +243,8 @@ def _columns(
         yield labels, list(zip(*members, strict=True))
 
 
-def _acknowledged(row: Row, instant: int) -> Row:
-    return (*row[:-1], instant)
+def _acknowledged(record: Record, instant: int) -> Record:
+    return (*record[:_ACKED], instant, *record[_ACKED + 1 :])
 
 
 def _later(instants: Instants, due: Instants, where: NDArray[np.bool_]) -> Instants:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instrumentation.carrier import unpack
+from instrumentation.carrier import read_contexts, read_instants
 from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE, Record
 
@@ -16,7 +16,6 @@ type Labels = tuple[str, ...]
 #: (DONE, task, queue, outcome, task_id, attempt, trace_id, span_id, sender_span_id, flags, pid,
 #:  error, scheduled, sent, due, received, started, completed, acked): all that its span says.
 type Row = tuple[Any, ...]
-type _Columns = tuple[tuple[Any, ...], ...]
 
 _NONE: Instants = np.empty(0, dtype=np.int64)
 
@@ -36,9 +35,8 @@ class Stages(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A batch of finished attempts."""
+    """A batch of finished attempts, as metrics need them."""
 
-    rows: list[Row]
     #: Task, queue and outcome of each.
     labels: Sequence[Labels]
     stages: Stages
@@ -52,24 +50,34 @@ class Finished(NamedTuple):
 
 
 def read(records: Sequence[Record]) -> Finished:
-    """Read DONE records, and the carriers in them."""
+    """Read what metrics need of DONE records."""
     if not records:
-        return Finished([], [], Stages(*[_NONE] * len(Stages._fields)), 0)
-    (_, tasks, queues, outcomes, task_ids, numbers, carriers, span_ids, pids,
-     received, started, completed, acked, errors, counted) = cast(
-        "_Columns", zip(*records, strict=True)
-    )  # fmt: skip
-    carried = unpack(carriers)
-    times = (received, started, completed, acked)
-    rows = zip(
-        repeat(DONE), tasks, queues, outcomes, task_ids, numbers, carried.trace_ids,
-        _complete(span_ids), carried.senders, carried.flags, pids, errors,
-        *carried.instants.tolist(), *times, strict=False,
-    )  # fmt: skip
-    arrays = (np.array(column, dtype=np.int64) for column in (*times, counted))
-    stages = Stages(*carried.instants, *arrays)
+        return Finished([], Stages(*[_NONE] * len(Stages._fields)), 0)
+    (_, tasks, queues, outcomes, _, _, carriers, _, _,
+     received, started, completed, acked, _, counted) = _columns(records)  # fmt: skip
+    instants, unreadable = read_instants(carriers)
+    times = (received, started, completed, acked, counted)
+    arrays = (np.array(column, dtype=np.int64) for column in times)
     labels = list(zip(tasks, queues, outcomes, strict=True))
-    return Finished(list(rows), labels, stages, carried.unreadable)
+    return Finished(labels, Stages(*instants, *arrays), unreadable)
+
+
+def rows(records: Sequence[Record]) -> Iterator[Row]:
+    """Read what spans need of DONE records: all of it, at twice the cost."""
+    if not records:
+        return iter(())
+    (_, tasks, queues, outcomes, task_ids, numbers, carriers, span_ids, pids,
+     received, started, completed, acked, errors, _) = _columns(records)  # fmt: skip
+    contexts, (instants, _) = read_contexts(carriers), read_instants(carriers)
+    return zip(
+        repeat(DONE), tasks, queues, outcomes, task_ids, numbers, contexts.trace_ids,
+        _complete(span_ids), contexts.senders, contexts.flags, pids, errors,
+        *instants.tolist(), received, started, completed, acked, strict=False,
+    )  # fmt: skip
+
+
+def _columns(records: Sequence[Record]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*records, strict=True))
 
 
 def _complete(span_ids: Sequence[str]) -> Sequence[str]:

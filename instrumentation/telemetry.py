@@ -6,7 +6,8 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from multiprocessing import util
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from instrumentation import settings, spans, vital
+from instrumentation import finished, settings, spans, vital
 from instrumentation.collector import Collector
 from instrumentation.destination import choose
 from instrumentation.recorder import Recorder
-from instrumentation.records import Record
+from instrumentation.records import DONE, SENT, Record
 from instrumentation.server import Announcement, MetricsServer
 from instrumentation.settings import Environ, read
 from instrumentation.sinks import QueuedSink
@@ -160,13 +161,15 @@ class Telemetry:
 
     def _write_spans(self, records: Sequence[Record]) -> int:
         self._busy |= bool(records)
+        sent = (record for record in records if record[0] == SENT)
+        done = finished.rows([record for record in records if record[0] == DONE])
         if not isinstance(self._sink, QueuedSink):
-            return self._sink.write(self._lines(records))
-        survivors, others = vital.split(records)
+            return self._sink.write(self._lines(chain(sent, done)))
+        survivors, others = vital.split([*sent, *done])
         dropped = self._sink.write(self._lines(survivors), vital=True)
         return dropped + self._sink.write(self._lines(others))
 
-    def _lines(self, records: Sequence[Record]) -> Iterator[tuple[str, int]]:
+    def _lines(self, records: Iterable[Record]) -> Iterator[tuple[str, int]]:
         return spans.lines(records, self._system, self.resource)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from opentelemetry import context, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from instrumentation.carrier import pack, parse_traceparent, unpack
+from instrumentation.carrier import pack, parse_traceparent, read_contexts, read_instants
 from instrumentation.ids import SpanIds
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -49,12 +49,13 @@ headers = st.sampled_from([GOOD, GOOD[:-2] + "00"])
 
 
 @given(st.lists(st.tuples(headers, instants, instants, instants), min_size=1, max_size=5))
-def test_what_is_packed_is_unpacked(messages: list[tuple[str, int, int, int]]) -> None:
-    carried = unpack([pack(*message) for message in messages])
-    assert list(carried.flags) == [header[-2:] for header, *_ in messages]
-    assert (set(carried.trace_ids), set(carried.senders)) == ({TRACE}, {SPAN})
-    assert carried.instants.T.tolist() == [times for _, *times in messages]
-    assert carried.unreadable == 0
+def test_what_is_packed_is_read(messages: list[tuple[str, int, int, int]]) -> None:
+    carriers = [pack(*message) for message in messages]
+    contexts, (times, unreadable) = read_contexts(carriers), read_instants(carriers)
+    assert list(contexts.flags) == [header[-2:] for header, *_ in messages]
+    assert (set(contexts.trace_ids), set(contexts.senders)) == ({TRACE}, {SPAN})
+    assert times.T.tolist() == [times for _, *times in messages]
+    assert unreadable == 0
 
 
 @pytest.mark.parametrize(
@@ -77,18 +78,19 @@ def test_what_is_packed_is_unpacked(messages: list[tuple[str, int, int, int]]) -
 def test_what_others_sent_is_read_as_far_as_it_goes(
     carrier: str, times: tuple[int, ...], unreadable: int, others: list[str]
 ) -> None:
-    carried = unpack([*others, carrier])
-    assert tuple(carried.instants[:, -1]) == times
-    assert carried.unreadable == unreadable
+    carriers = [*others, carrier]
+    contexts, (instants, count) = read_contexts(carriers), read_instants(carriers)
+    assert tuple(instants[:, -1]) == times
+    assert count == unreadable
     good = carrier.startswith(GOOD)
-    assert (carried.trace_ids[-1] == TRACE) == (carried.senders[-1] == SPAN) == good
-    assert carried.flags[-1] == ("01" if good else "00")
-    assert list(carried.trace_ids[:-1]) == [TRACE] * len(others)
+    assert (contexts.trace_ids[-1] == TRACE) == (contexts.senders[-1] == SPAN) == good
+    assert contexts.flags[-1] == ("01" if good else "00")
+    assert list(contexts.trace_ids[:-1]) == [TRACE] * len(others)
 
 
 @given(st.lists(st.text("0123456789abcdef;-\n x"), min_size=1, max_size=4))
 def test_unpacking_anything_gives_ids_that_a_backend_takes(carriers: list[str]) -> None:
-    carried = unpack(carriers)
-    assert len(carried.trace_ids) == len(carriers)
-    for trace_id, sender, flags in zip(*carried[:3], strict=True):
+    contexts, (instants, _) = read_contexts(carriers), read_instants(carriers)
+    assert len(contexts.trace_ids) == len(carriers) == instants.shape[1]
+    for trace_id, sender, flags in zip(*contexts, strict=True):
         assert parse_traceparent(f"00-{trace_id}-{sender or SPAN}-{flags}")
