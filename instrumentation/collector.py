@@ -5,7 +5,6 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
-from time import monotonic_ns
 from typing import Any, cast
 
 import numpy as np
@@ -41,16 +40,12 @@ class Collector:
     `write_spans` gets the finished records of each drain and returns how many spans it had to drop.
     """
 
-    def __init__(
-        self, recorder: Recorder, write_spans: SpanSink, clock: Callable[[], int] = monotonic_ns
-    ) -> None:
+    def __init__(self, recorder: Recorder, write_spans: SpanSink) -> None:
         self._recorder = recorder
         self._backlog = Backlog(write_spans)
-        self._clock = clock
         self._lock = threading.Lock()
         self._unacknowledged: dict[tuple[str, int], Record] = {}
         self._ended: Counter[Labels] = Counter()
-        self._last_drain = clock()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
         self._gauges: dict[str, dict[Labels, int]] = {name: {} for name in _GAUGES}
         self._histograms = {
@@ -59,31 +54,33 @@ class Collector:
         }
 
     def exposition(self) -> str:
-        """Drain, then write all series in the Prometheus text format."""
-        self.drain()
+        """Account for all records so far, then write all series in the Prometheus text format."""
         with self._lock:
+            self._account(final=False)
             return "\n".join(self._lines()) + "\n"
 
-    def drain_if_neglected(self, after_ns: int) -> None:
-        """Drain when no scrape did for `after_ns`, so that memory stays flat without Prometheus."""
-        if self._clock() - self._last_drain >= after_ns:
-            self.drain()
-
     def drain(self, *, final: bool = False) -> None:
-        """Account for all records so far; `final` also gives up waiting for acknowledgements."""
+        """Account for all records so far, and write the spans whose time has come.
+
+        `final` also gives up waiting for acknowledgements and for a calmer moment.
+        """
         with self._lock:
-            self._last_drain = self._clock()
-            by_kind: tuple[list[Record], ...] = ([], [], [], [], [])
-            for record in self._recorder.drain():
-                by_kind[cast("int", record[0])].append(record)
-            done = finished.read(by_kind[DONE])
-            self._count_starts(by_kind[STARTED], done)
-            self._account_sent(by_kind[SENT])
-            self._account_done(done)
-            complete = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
-            self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
-            dropped = self._backlog.add(by_kind[SENT] + complete, final=final)
+            self._account(final=final)
+        dropped = self._backlog.write(final=final)
+        with self._lock:
             self._counters["spans_dropped"][()] += dropped
+
+    def _account(self, *, final: bool) -> None:
+        by_kind: tuple[list[Record], ...] = ([], [], [], [], [])
+        for record in self._recorder.drain():
+            by_kind[cast("int", record[0])].append(record)
+        done = finished.read(by_kind[DONE])
+        self._count_starts(by_kind[STARTED], done)
+        self._account_sent(by_kind[SENT])
+        self._account_done(done)
+        complete = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
+        self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
+        self._backlog.add(by_kind[SENT] + complete)
 
     def _count_starts(self, records: list[Record], done: Finished) -> None:
         """Count starts, and note the first after a second without any task.

@@ -40,6 +40,8 @@ class MetricsServer:
 
 def _handler(exposition: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        wbufsize = 1 << 20  # one send: after each, a busy worker takes its time to come back here
+
         def do_GET(self) -> None:
             body = exposition().encode("utf-8", "replace")
             self.send_response(HTTPStatus.OK)

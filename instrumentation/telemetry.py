@@ -57,6 +57,7 @@ class Telemetry:
         self._busy = self._started = self._served = False
         self._serving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
+        self._scraped = threading.Event()
         self._stopping = threading.Event()
 
     def _file_name(self) -> str:
@@ -103,6 +104,7 @@ class Telemetry:
             if self._stopping.is_set():
                 return
             self._stopping.set()
+        self._scraped.set()
         atexit.unregister(self.close)
         if self._announcement:
             self._announcement.withdraw()
@@ -140,22 +142,22 @@ class Telemetry:
 
     def _exposition(self) -> str:
         own = self._collector.exposition()
+        self._scraped.set()  # spans are written afterwards: Prometheus does not wait for them
         return own + generate_latest(self._registry).decode() if self._registry else own
 
     def _drain_forever(self) -> None:
-        """Keep memory flat when nobody scrapes; open the port once there is something to see."""
-        while not self._stopping.wait(_DRAIN_AFTER_SECONDS):
+        """Write spans after each scrape, and keep memory flat when nobody scrapes."""
+        while not self._stopping.is_set():
+            self._scraped.wait(_DRAIN_AFTER_SECONDS)
+            self._scraped.clear()
             self._drain()
 
     def _drain(self, *, final: bool = False) -> None:
         """Drain whatever happens: a defect here must neither end the thread nor the process."""
         try:
-            if final:
-                self._collector.drain(final=True)
-            else:
-                self._collector.drain_if_neglected(int(_DRAIN_AFTER_SECONDS * 1e9))
-                if self._busy:
-                    self.serve()
+            self._collector.drain(final=final)
+            if self._busy and not final:
+                self.serve()  # now there is something to see
         except Exception:  # noqa: BLE001 - that is the point
             _log.exception("task telemetry was lost")
 

@@ -29,6 +29,7 @@ class Sender:
 
     def flush(self) -> str:
         """Write the spans; return the metrics."""
+        self.telemetry._collector.drain()
         return self.telemetry._exposition()
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from instrumentation import backlog as module
 from instrumentation.backlog import Backlog
 from instrumentation.records import STARTED, Record
@@ -14,33 +16,51 @@ def records(count: int) -> list[Record]:
     return [(STARTED, "t", "q", number) for number in range(count)]
 
 
-def test_a_calm_drain_writes_and_a_burst_waits() -> None:
+def test_a_calm_moment_writes_and_a_burst_waits() -> None:
     written: list[Record] = []
     backlog = Backlog(lambda some: (written.extend(some), 0)[1])
-    backlog.add(records(2), final=False)
-    assert len(written) == 2
-    backlog.add(records(BURST), final=False)
-    assert len(written) == 2
-    backlog.add(records(1), final=False)
-    assert len(written) == 2 + BURST + 1
-    backlog.add(records(BURST), final=False)
-    backlog.add([], final=True)
-    assert len(written) == 2 + BURST + 1 + BURST
+
+    def after(count: int, *, final: bool = False) -> int:
+        backlog.add(records(count))
+        backlog.write(final=final)
+        return len(written)
+
+    assert after(2) == 2
+    assert after(BURST) == 2
+    assert after(1) == 2 + BURST + 1
+    assert after(BURST) == 2 + BURST + 1
+    assert after(0, final=True) == 2 + BURST + 1 + BURST
+
+
+def test_many_scrapes_between_two_looks_are_no_calm() -> None:
+    written: list[Record] = []
+    backlog = Backlog(lambda some: (written.extend(some), 0)[1])
+    for _ in range(BURST):
+        backlog.add(records(1))
+    backlog.write(final=False)
+    assert not written
 
 
 def test_what_waits_is_bounded_and_the_oldest_goes_first() -> None:
     written: list[Record] = []
     backlog = Backlog(lambda some: (written.extend(some), 0)[1])
-    backlog.add(records(BOUND), final=False)
+    backlog.add(records(BOUND))
+    backlog.write(final=False)
     assert not written
-    backlog.add(records(BURST), final=False)
+    backlog.add(records(BURST))
+    backlog.write(final=False)
     assert written == records(BOUND)[:BURST]
     assert len(backlog._waiting) == BOUND
 
 
-def test_drops_are_told_and_a_break_drops_all() -> None:
-    def broken(_records: Sequence[Record]) -> int:
-        raise RuntimeError
+@pytest.mark.parametrize("broken", [False, True])
+def test_drops_are_told_and_a_break_drops_all(broken: bool) -> None:  # noqa: FBT001
+    def drop(some: Sequence[Record]) -> int:
+        if broken:
+            raise RuntimeError
+        return len(some)
 
-    assert Backlog(len).add(records(3), final=False) == 3
-    assert Backlog(broken).add(records(3), final=False) == 3
+    backlog = Backlog(drop)
+    backlog.add(records(3))
+    assert backlog.write(final=False) == 3
+    assert backlog.write(final=False) == 0

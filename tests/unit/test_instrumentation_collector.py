@@ -36,8 +36,7 @@ class Bench:
     def __init__(self, write: Callable[[Sequence[Record]], int] | None = None) -> None:
         self.recorder = Recorder()
         self.written: list[Record] = []
-        self.now = 0
-        self.collector = Collector(self.recorder, write or self._write, lambda: self.now)
+        self.collector = Collector(self.recorder, write or self._write)
 
     def _write(self, records: Sequence[Record]) -> int:
         self.written += records
@@ -46,6 +45,7 @@ class Bench:
     def scrape(self, *records: Record) -> Scrape:
         for record in records:
             self.recorder.append(record)
+        self.collector.drain()
         return Scrape(self.collector.exposition())
 
 
@@ -213,15 +213,14 @@ def test_a_sink_that_breaks_costs_spans_and_nothing_else() -> None:
     assert scrape.total("taskqueue_execution_seconds_count") == 1
 
 
-def test_it_drains_only_where_nobody_scrapes() -> None:
+def test_a_scrape_does_not_wait_for_spans() -> None:
     bench = Bench()
-    bench.recorder.append((STARTED, "t", "q", NOW))
-    bench.now = 9
-    bench.collector.drain_if_neglected(10)
-    assert len(bench.recorder) == 1
-    bench.now = 10
-    bench.collector.drain_if_neglected(10)
-    assert len(bench.recorder) == 0
+    bench.recorder.append(done(0, NOW, NOW, NOW, NOW + MS, 0))
+    page = bench.collector.exposition()
+    assert Scrape(page).total("taskqueue_execution_seconds_count") == 1
+    assert not bench.written
+    bench.collector.drain()
+    assert len(bench.written) == 1
 
 
 @given(st.text(max_size=15), st.text(max_size=15))
