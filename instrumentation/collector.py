@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from instrumentation import finished
 from instrumentation.backlog import Backlog, SpanSink
+from instrumentation.children import Children
 from instrumentation.finished import Finished, Instants, Labels, Row
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
@@ -21,6 +22,7 @@ from instrumentation.records import (
     ACKED,
     DONE,
     DROPPED,
+    LOST,
     RETRY,
     SENT,
     STARTED,
@@ -46,6 +48,7 @@ class Collector:
         self._recorder = recorder
         self._backlog = Backlog(write_spans)
         self._clock = clock
+        self._children = Children()
         self._lock = threading.Lock()
         self._unacknowledged: dict[tuple[str, int], Row] = {}
         self._ended: Counter[Labels] = Counter()
@@ -72,9 +75,13 @@ class Collector:
         """Account for all records so far; `final` also gives up waiting for acknowledgements."""
         with self._lock:
             self._last_drain = self._clock()
-            by_kind: tuple[list[Record], ...] = ([], [], [], [], [])
+            self._children.look()
+            by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
             for record in self._recorder.drain():
                 by_kind[cast("int", record[0])].append(record)
+            by_kind[DONE].extend(
+                self._children.settle(by_kind[STARTED], by_kind[DONE], by_kind[LOST], final=final)
+            )
             done = finished.read(by_kind[DONE])
             self._count_starts(by_kind[STARTED], done)
             self._account_sent(by_kind[SENT])

@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Sequence
 from contextvars import ContextVar
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from opentelemetry import context as otel_context
@@ -32,6 +33,7 @@ _SAMPLED_FLAGS = frozenset(f"{flags:02x}" for flags in range(256) if flags & _SA
 _HEADER = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 )
+_TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
 # Below 9e18, so that it fits into 63 bits.
 _INSTANT = re.compile("[0-8]?[0-9]{1,18}")
 # What our own senders write, one a line: nearly all that is ever read.
@@ -111,8 +113,23 @@ def _continues(match: re.Match[str]) -> bool:
     return not match.string.startswith("00") and match.string[match.end()] == "-"
 
 
-def sender_ids(sample_ratio: float) -> tuple[str, str]:
-    """Return the traceparent of a new PRODUCER span, and its parent's span id ("" for a root)."""
+def group_root(group: str, sample_ratio: float) -> str:
+    """Start the trace of a group: every member finds the same ids, without asking the others.
+
+    A UUID is the trace id itself. Its last 7 bytes are random, and decide about sampling.
+    """
+    digits = group.replace("-", "").lower()
+    if not _TRACE_ID.fullmatch(digits):  # the application chose the id
+        digits = blake2b(group.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    sampled = int(digits[-14:], 16) < sample_ratio * 2**56
+    return SpanIds(digits, new_span_id(), sampled).traceparent()
+
+
+def sender_ids(sample_ratio: float, group: str = "") -> tuple[str, str]:
+    """Return the traceparent of a new PRODUCER span, and its parent's span id ("" for a root).
+
+    Members of a group that is sent outside of any span share a trace.
+    """
     # Most sends happen outside of any span, and looking for one costs more than all the rest.
     if (
         otel_context.get_current()
@@ -120,6 +137,8 @@ def sender_ids(sample_ratio: float) -> tuple[str, str]:
     ):
         ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), current.trace_flags.sampled)
         return ids.traceparent(), f"{current.span_id:016x}"
+    if group:
+        return group_root(group, sample_ratio), ""
     try:
         return _ready[sample_ratio].pop(), ""
     except (KeyError, IndexError):  # made in batches: at a third of the cost

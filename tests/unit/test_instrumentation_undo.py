@@ -27,6 +27,7 @@ CELERY = {
     amqp.AMQP: ["_create_task_sender"],
     trace: ["build_tracer"],
     consumer.consumer: ["build_tracer"],
+    consumer.Consumer: ["on_decode_error"],
     request.Request: ["acknowledge", "reject", "on_failure"],
 }
 ASYNCTASQ: dict[Any, list[str]] = {
