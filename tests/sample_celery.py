@@ -16,10 +16,13 @@ URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
 PROBLEM = 'kaputt: "x"\n\tЖщк 🚀 \ud800'
 
+RESULTS = "SAMPLE_RESULTS" in os.environ
+
 app = Celery("sample", broker=f"{URL}/1", set_as_current=False)
 app.conf.update(
     task_default_queue=QUEUE,
-    task_ignore_result=True,
+    result_backend=f"{URL}/2" if RESULTS else None,
+    task_ignore_result=not RESULTS,
     task_acks_late="SAMPLE_LATE" in os.environ,
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
