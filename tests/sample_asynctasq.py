@@ -79,14 +79,6 @@ class where_process(SyncProcessTask):
         asyncio.run(tell_where(self._task_id))
 
 
-class where_async_process(AsyncProcessTask):
-    config = ONCE
-    name: str
-
-    async def execute(self) -> None:
-        await tell_where(self.name)
-
-
 class early(AsyncTask):
     config = ONCE
 

@@ -68,8 +68,10 @@ def gate(server: RedisServer) -> Gate:
 
 def revoke(app: Celery, task_id: str, **options: Any) -> None:
     """Revoke, and wait until the worker says that it knows."""
-    reply = app.control.revoke(task_id, reply=True, timeout=10, limit=1, **options)
-    assert reply, "the worker answered"
+    eventually(
+        lambda: app.control.revoke(task_id, reply=True, timeout=2, limit=1, **options),
+        "the worker answers",
+    )
 
 
 def gained(before: Scrape, after: Scrape, name: str, **labels: str) -> float:
