@@ -8,8 +8,21 @@ import importlib
 import os
 import sys
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+
+def _patch_concurrency(framework: str) -> None:
+    """Let a framework that can run on green threads put them in place of Python's own.
+
+    That has to happen before anything else is imported; whether, it reads off the command line.
+    """
+    if entry_points(group="console_scripts", name=framework) and find_spec(framework):
+        module = importlib.import_module(framework)
+        getattr(module, "maybe_patch_concurrency", bool)()
+
 
 if __name__ == "__main__":  # a spawned pool child imports this module too, but does not run it
+    _patch_concurrency(sys.argv[1] if len(sys.argv) > 1 else "")
     from instrumentation import sdk
 
 

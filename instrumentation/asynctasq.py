@@ -7,10 +7,14 @@
 | started, completed | around the task's own code, in the event loop, its thread or its process |
 | acknowledged | after the driver's `ack` or `mark_failed` |
 
+A message that no task can be made of is requeued at once, for ever: every delivery is an attempt
+that ends in a retry, recorded around the driver's `nack`.
+
 Context and instants travel in the `metadata` of the serialized task, which ignores unknown keys.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -56,11 +60,13 @@ from instrumentation.propagation import (
 )
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
+from instrumentation.unknown import UNKNOWN, Names
 from instrumentation.wrap import Undo, undo_all, wrap
 
 if TYPE_CHECKING:  # a pool child imports this module too, and has no use for the rest
     from instrumentation.telemetry import Telemetry
 
+_MOST_ATTEMPTS = 2**31
 #: What the messages serialized in this context carry.
 _outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
 
@@ -282,6 +288,7 @@ def _stamping_acknowledgements(init: Callable[..., None], undo: list[Undo]) -> C
         driver = self.queue_driver
         names = (name for name in ("ack", "mark_failed") if hasattr(driver, name))
         undo.extend(wrap(driver, name, _stamped) for name in names)
+        undo.append(wrap(driver, "nack", _giving_back))
 
     return init_worker
 
@@ -301,6 +308,37 @@ def _stamped(call: Callable[..., Any]) -> Callable[..., Any]:
             attempt.record()
 
     return settle
+
+
+def _giving_back(nack: Callable[..., Any]) -> Callable[..., Any]:
+    """Record the delivery of a message that never became a task."""
+    known = Names()
+
+    async def give_back(queue_name: str, receipt_handle: bytes) -> None:
+        attempt = current_task.get()
+        if isinstance(attempt, Attempt) and not attempt.task:
+            attempt.completed = time_ns()
+            name, attempt.task_id, attempt.number = await _read_what_it_is(receipt_handle)
+            attempt.task = known(name)
+            if error := sys.exception():  # without its stack: it comes again and again
+                attempt.error = (*describe(error)[:2], "")
+            attempt.outcome = RETRY
+            attempt.record()
+        await nack(queue_name, receipt_handle)
+
+    return give_back
+
+
+async def _read_what_it_is(data: bytes) -> tuple[str, str, int]:
+    """Return the name, id and number of attempts of a message, as far as it tells them."""
+    with suppress(Exception):
+        message = await MsgspecSerializer().deserialize(data)
+        metadata = message["metadata"]
+        name = metadata.get("func_name") or message["class"].rpartition(".")[2]
+        number = metadata.get("current_attempt")
+        known = type(number) is int and 0 <= number < _MOST_ATTEMPTS
+        return name, str(metadata.get("task_id") or UNKNOWN), number + 1 if known else 1
+    return UNKNOWN, UNKNOWN, 1
 
 
 def _in_thread(execute_in_thread: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,8 @@
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Token
 from time import time_ns
 
@@ -19,7 +20,7 @@ from instrumentation.carrier import (
 from instrumentation.ids import SpanIds, new_span_id
 from instrumentation.live import LiveSpan
 from instrumentation.propagation import CurrentTask, current_task, task_context
-from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
+from instrumentation.records import DONE, FAILURE, LOST, STARTED, SUCCESS, Error, Record
 
 _STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
 _pid = os.getpid()
@@ -83,6 +84,17 @@ class Attempt:
         """Open a live span: the sender's sampling decision was to have one."""
         self._live = LiveSpan.begin(self.ids(), self.task)
 
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make its span the current one for what is done about it when it is over."""
+        token = current_task.set(self)
+        context = otel_context.attach(task_context())
+        try:
+            yield
+        finally:
+            otel_context.detach(context)
+            current_task.reset(token)
+
     def start(self) -> None:
         """The task's own code begins now.
 
@@ -140,7 +152,7 @@ class Attempt:
         if self.counted:
             return ()
         self.counted = True
-        return (STARTED, self.task, self.queue, self.started)
+        return (STARTED, self.task, self.queue, self.started, _pid, self.task_id, self.number)
 
     def done(self) -> Record:
         """Return the record of the attempt."""
@@ -149,6 +161,11 @@ class Attempt:
             self.span_id, _pid, self.received, self.started, self.completed, self.acked,
             self.error, self.counted,
         )  # fmt: skip
+
+    def lost(self, pid: int) -> Record:
+        """Return the record of the attempt that another process ran, as far as it is known here."""
+        done = self.done()
+        return (LOST, *done[1:8], pid, *done[9:])
 
 
 class SpooledAttempt(Attempt):

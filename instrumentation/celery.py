@@ -7,23 +7,28 @@
 | started, completed | around the task's own `run`, in the pool's process or thread |
 | acknowledged | after `Request.acknowledge`, in the consumer's process, where it comes late |
 
-A task whose process was lost is recorded by the consumer's process, in `Request.on_failure`.
+The consumer's process records what never reaches a pool: what was revoked or expired
+(`task_revoked`), and what nobody can run (`task_unknown`, `task_rejected`, `on_decode_error`).
+And in `Request.on_failure` a task whose process was lost, killed at its time limit or terminated;
+what such a process wrote itself comes first (`children`).
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from instrumentation.instrumentor import TaskQueueInstrumentor, extra
 
 with extra("celery", "billiard"):
-    from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+    from billiard.common import terminate_handler_fired
+    from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
     from celery import _state, signals
     from celery.app import amqp, trace
-    from celery.exceptions import Retry
-    from celery.worker import consumer, request
+    from celery.exceptions import Reject, Retry
+    from celery.worker import consumer, request, state
 
 from instrumentation.attempt import Attempt, describe
 from instrumentation.carrier import UNREADABLE, pack
@@ -35,8 +40,18 @@ from instrumentation.propagation import (
     sender_ids,
     suppressed,
 )
-from instrumentation.records import ACK_PENDING, ACKED, FAILURE, RETRY, SUCCESS
+from instrumentation.records import (
+    ACK_PENDING,
+    ACKED,
+    EXPIRED,
+    FAILURE,
+    RETRY,
+    REVOKED,
+    SUCCESS,
+    Error,
+)
 from instrumentation.records import SENT as SENT_KIND
+from instrumentation.unknown import UNKNOWN, Names
 from instrumentation.wrap import Undo, undo_all, wrap
 
 if TYPE_CHECKING:
@@ -59,10 +74,30 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
         wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
     ]
-    signals.task_received.connect(_note_received, weak=False)
-    undo.append(lambda: signals.task_received.disconnect(_note_received))
+    undo += _listening(telemetry)
     _forget_built()
     return undo_all(undo)
+
+
+def _listening(telemetry: "Telemetry") -> list[Undo]:
+    reject = _rejecting(telemetry)
+
+    def unknown(message: Any, name: Any, **_signal: Any) -> None:
+        reject(message, ("NotRegistered", str(name), ""), name)
+
+    def rejected(message: Any, exc: Any, **_signal: Any) -> None:
+        reject(message, describe(exc) if exc else ("InvalidTaskError", "no task message", ""))
+
+    receivers = {
+        signals.task_received: _note_received,
+        signals.task_revoked: _noting_revoked(telemetry),
+        signals.task_unknown: unknown,
+        signals.task_rejected: rejected,
+    }
+    for signal, receiver in receivers.items():
+        signal.connect(receiver, weak=False)
+    undo: list[Undo] = [partial(s.disconnect, receiver) for s, receiver in receivers.items()]
+    return [*undo, wrap(consumer.Consumer, "on_decode_error", partial(_undecodable, reject))]
 
 
 def _forget_built() -> None:
@@ -81,11 +116,11 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
             if suppressed():
                 return send(producer, name, message, **options)
-            traceparent, parent = sender_ids(telemetry.sample_ratio)
+            traceparent, parent = sender_ids(telemetry.sample_ratio, _group(message))
             queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
             task_id = str(message.properties.get("correlation_id", ""))
             scheduled, sent, error = scheduled_instant(), time_ns(), None
-            due = _due(message.headers, sent)
+            due = _due(message.headers, sent, self.app.timezone)
             wanted = scheduled + max(due - sent, 0) if scheduled else _first_wanted(task_id)
             # Celery lays these over the message's own headers, and a retry brings all headers of
             # the attempt before it along.
@@ -109,13 +144,26 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
     return create
 
 
-def _due(headers: Mapping[str, Any], sent: int) -> int:
+def _group(message: Any) -> str:
+    """Return the id of the group that a message, or the end of its chain, belongs to."""
+    headers = message.headers
+    if not headers:  # the older protocol
+        return ""
+    group = headers.get("group")
+    if not group and (chain := message.body[2].get("chain")):
+        group = chain[0].get("options", {}).get("group_id")
+    return str(group) if group else ""
+
+
+def _due(headers: Mapping[str, Any], sent: int, timezone: Any) -> int:
     """Return until when the sender wants the task to wait; 0 for not at all."""
     eta = headers.get("eta")
     if not eta:
         return 0
     with suppress(TypeError, ValueError, OverflowError):  # whatever an application passes as eta
-        due = int(datetime.fromisoformat(eta).timestamp() * 1e9)
+        instant = datetime.fromisoformat(eta)
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=timezone)
+        due = int(aware.timestamp() * 1e9)
         return due if due > sent else 0
     return 0
 
@@ -182,22 +230,35 @@ def _attempting(
             result = traced(uuid, args, kwargs, request)
             attempt.outcome, error = _outcome(result[1])
         except BaseException as failure:
-            attempt.outcome, error = FAILURE, failure
+            attempt.outcome, error = _stopped(failure, uuid), failure
             raise
         else:
             return result
         finally:
             attempt.complete(error)
-            attempt.record()
+            if attempt.outcome:
+                attempt.record()
 
     setattr(trace_task, _OURS, traced)
     return trace_task
 
 
+def _stopped(failure: BaseException, task_id: str) -> str:
+    """Return the outcome of an attempt that was stopped from outside; "" if its parent knows it."""
+    if type(failure) is SystemExit and terminate_handler_fired():
+        return ""
+    # A greenlet is stopped by an exception, in the very process that was told to revoke its task.
+    killed = type(failure).__name__ == "GreenletExit" and task_id in state.revoked
+    return REVOKED if killed else FAILURE
+
+
 def _attempt_of(
     name: str, task_id: str, request: Mapping[str, Any], telemetry: "Telemetry"
 ) -> Attempt:
-    attempt = telemetry.recorder.attempt()
+    return _filled(telemetry.recorder.attempt(), name, task_id, request)
+
+
+def _filled(attempt: Attempt, name: str, task_id: str, request: Mapping[str, Any]) -> Attempt:
     attempt.task, attempt.task_id, attempt.queue = name, str(task_id), _routing_key(request)
     attempt.number = _number(request)
     # A sender with another instrumentation says less.
@@ -214,6 +275,8 @@ def _outcome(info: Any) -> tuple[str, BaseException | None]:
     if outcome == SUCCESS:
         return SUCCESS, None
     error = info.retval
+    if isinstance(error, Reject) and error.requeue:
+        return RETRY, error
     if isinstance(error, Retry) and isinstance(error.exc, BaseException):
         error = error.exc  # what went wrong, rather than what is done about it
     return outcome, error if isinstance(error, BaseException) else None
@@ -245,21 +308,83 @@ def _settling(
 
 
 def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
-    """Record the attempt whose process was killed: nobody else can."""
+    """Record the attempt whose process did not return: perhaps nobody else can."""
 
-    def on_failure(self: request.Request, exc_info: Any, *args: Any, **kwargs: Any) -> None:
-        fail(self, exc_info, *args, **kwargs)
+    def on_failure(
+        self: request.Request,
+        exc_info: Any,
+        send_failed_event: bool = True,  # noqa: FBT001, FBT002 - theirs
+        return_ok: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        if return_ok:  # its process returned, and told all there is
+            fail(self, exc_info, send_failed_event, return_ok)
+            return
+        attempt = _filled(Attempt(), self.task.name, self.id, self.request_dict)
         error = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(error, (TimeLimitExceeded, WorkerLostError)):
-            attempt = _attempt_of(self.task.name, self.id, self.request_dict, telemetry)
-            # Its process said that it started, but told only the pool's acceptance to this one.
-            attempt.started, attempt.completed = int((self.time_start or 0) * 1e9), time_ns()
-            attempt.counted = True
-            again = self.task.acks_late and self.task.reject_on_worker_lost
-            attempt.outcome, attempt.error = RETRY if again else FAILURE, describe(error)
-            attempt.record()
+        attempt.completed, attempt.error = time_ns(), describe(error)
+        attempt.outcome = _outcome_of_lost(self, error)
+        try:
+            with attempt.current():  # a retry, or an errback, may be sent
+                fail(self, exc_info, send_failed_event, return_ok)
+        finally:
+            telemetry.recorder.append(attempt.lost(self.worker_pid or 0))
 
     return on_failure
+
+
+def _outcome_of_lost(lost: request.Request, error: BaseException) -> str:
+    """Foresee what Celery is going to do about it."""
+    task = lost.task
+    if lost._already_cancelled:  # the connection is lost, or the worker ends
+        return RETRY
+    if isinstance(error, Terminated):
+        return REVOKED
+    if isinstance(error, WorkerLostError):
+        most, retries = task.max_retries, _number(lost.request_dict) - 1
+        resent = getattr(task, "retry_on_worker_lost", False) and (most is None or retries < most)
+        return RETRY if resent or (task.acks_late and task.reject_on_worker_lost) else FAILURE
+    timed_out = isinstance(error, TimeLimitExceeded)
+    return RETRY if timed_out and task.acks_late and not task.acks_on_timeout else FAILURE
+
+
+def _noting_revoked(telemetry: "Telemetry") -> Callable[..., None]:
+    """Record what was taken back, or came too late, before it could run."""
+
+    def note_revoked(sender: Any, request: Any, **signal: Any) -> None:
+        if signal.get("terminated"):  # while it ran: its process, or its end, will tell
+            return
+        attempt = _attempt_of(sender.name, request.id, vars(request), telemetry)
+        attempt.completed = time_ns()
+        attempt.received = attempt.received or attempt.completed
+        attempt.outcome = EXPIRED if signal.get("expired") else REVOKED
+        attempt.record()
+
+    return note_revoked
+
+
+def _rejecting(telemetry: "Telemetry") -> Callable[..., None]:
+    """Record a message that no task can be made of: it was sent, and shall not go missing."""
+    task_names, queue_names = Names(), Names()
+
+    def reject(message: Any, error: Error, name: Any = None) -> None:
+        headers = message.headers if isinstance(message.headers, dict) else {}
+        told = {**headers, "delivery_info": message.delivery_info}
+        task_id = headers.get("id") or message.properties.get("correlation_id") or UNKNOWN
+        attempt = _attempt_of(task_names(name or headers.get("task")), task_id, told, telemetry)
+        attempt.queue = queue_names(attempt.queue)
+        attempt.received = attempt.completed = time_ns()
+        attempt.outcome, attempt.error = FAILURE, error
+        attempt.record()
+
+    return reject
+
+
+def _undecodable(reject: Callable[..., None], give_up: Callable[..., Any]) -> Callable[..., Any]:
+    def on_decode_error(self: consumer.Consumer, message: Any, exc: Exception) -> None:
+        give_up(self, message, exc)
+        reject(message, describe(exc))
+
+    return on_decode_error
 
 
 class CeleryInstrumentor(TaskQueueInstrumentor):

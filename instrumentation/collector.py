@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from instrumentation import finished
 from instrumentation.backlog import Backlog, SpanSink
+from instrumentation.children import Children
 from instrumentation.finished import Finished, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
@@ -20,6 +21,7 @@ from instrumentation.records import (
     ACKED,
     DONE,
     DROPPED,
+    LOST,
     RETRY,
     SENT,
     STARTED,
@@ -43,6 +45,7 @@ class Collector:
     def __init__(self, recorder: Recorder, write_spans: SpanSink) -> None:
         self._recorder = recorder
         self._backlog = Backlog(write_spans)
+        self._children = Children()
         self._lock = threading.Lock()
         self._unacknowledged: dict[tuple[str, int], Record] = {}
         self._ended: Counter[Labels] = Counter()
@@ -71,9 +74,13 @@ class Collector:
             self._counters["spans_dropped"][()] += dropped
 
     def _account(self, *, final: bool) -> None:
-        by_kind: tuple[list[Record], ...] = ([], [], [], [], [])
+        self._children.look()
+        by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
         for record in self._recorder.drain():
             by_kind[cast("int", record[0])].append(record)
+        by_kind[DONE].extend(
+            self._children.settle(by_kind[STARTED], by_kind[DONE], by_kind[LOST], final=final)
+        )
         done = finished.read(by_kind[DONE])
         self._count_starts(by_kind[STARTED], done)
         self._account_sent(by_kind[SENT])

@@ -5,7 +5,9 @@ request continues that trace, and an HTTP call made inside a task continues the 
 """
 
 import os
+import re
 from contextvars import ContextVar
+from hashlib import blake2b
 from typing import Protocol
 
 from opentelemetry import context as otel_context
@@ -19,6 +21,7 @@ CARRIER = "taskqueue"
 TRACEPARENT = "traceparent"
 
 _SUPPRESSION_KEYS = (otel_context._SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation")  # noqa: SLF001
+_TRACE_ID = re.compile("(?!0{32})[0-9a-f]{32}")
 _BATCH = 256
 _ready: dict[float, list[str]] = {}
 os.register_at_fork(after_in_child=_ready.clear)
@@ -31,8 +34,23 @@ def suppressed() -> bool:
     return bool(current) and any(map(current.get, _SUPPRESSION_KEYS))
 
 
-def sender_ids(sample_ratio: float) -> tuple[str, str]:
-    """Return the traceparent of a new PRODUCER span, and its parent's span id ("" for a root)."""
+def group_root(group: str, sample_ratio: float) -> str:
+    """Start the trace of a group: every member finds the same ids, without asking the others.
+
+    A UUID is the trace id itself. Its last 7 bytes are random, and decide about sampling.
+    """
+    digits = group.replace("-", "").lower()
+    if not _TRACE_ID.fullmatch(digits):  # the application chose the id
+        digits = blake2b(group.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    sampled = int(digits[-14:], 16) < sample_ratio * 2**56
+    return SpanIds(digits, new_span_id(), sampled).traceparent()
+
+
+def sender_ids(sample_ratio: float, group: str = "") -> tuple[str, str]:
+    """Return the traceparent of a new PRODUCER span, and its parent's span id ("" for a root).
+
+    Members of a group that is sent outside of any span share a trace.
+    """
     # Most sends happen outside of any span, and looking for one costs more than all the rest.
     if (
         otel_context.get_current()
@@ -40,6 +58,8 @@ def sender_ids(sample_ratio: float) -> tuple[str, str]:
     ):
         ids = SpanIds(f"{current.trace_id:032x}", new_span_id(), current.trace_flags.sampled)
         return ids.traceparent(), f"{current.span_id:016x}"
+    if group:
+        return group_root(group, sample_ratio), ""
     try:
         return _ready[sample_ratio].pop(), ""
     except (KeyError, IndexError):  # made in batches: at a third of the cost

@@ -8,7 +8,7 @@ from typing import Final
 
 #: (SENT, task, queue, task_id, traceparent, parent_span_id, scheduled, sent, accepted, error)
 SENT: Final = 0
-#: (STARTED, task, queue, started)
+#: (STARTED, task, queue, started, pid, task_id, attempt)
 STARTED: Final = 1
 #: (DONE, task, queue, outcome, task_id, attempt, carrier, span_id, pid, received, started,
 #:  completed, acked, error, counted): counted tells whether a STARTED was there before.
@@ -17,6 +17,8 @@ DONE: Final = 2
 ACKED: Final = 3
 #: (DROPPED, count): records that could not be handed over.
 DROPPED: Final = 4
+#: Like DONE, by the parent of the process `pid`: holds if that process did not say better itself.
+LOST: Final = 5
 
 #: In DONE's `acked`: another process or thread will acknowledge it and say so.
 ACK_PENDING: Final = -1
@@ -24,7 +26,7 @@ ACK_PENDING: Final = -1
 SUCCESS: Final = "success"
 FAILURE: Final = "failure"
 RETRY: Final = "retry"
-#: It never ran: taken back, or too late. Its `started` is 0.
+#: Taken back, or too late: its `started` is 0, unless it was stopped while it ran.
 REVOKED: Final = "revoked"
 EXPIRED: Final = "expired"
 

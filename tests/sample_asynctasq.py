@@ -47,6 +47,68 @@ class flaky(AsyncTask):
             raise LookupError("not yet")
 
 
+class later(flaky):
+    """Waits before its second attempt as long as the worker's configuration says."""
+
+
+async def tell_where(task_id: object) -> None:
+    """Tell which span is the current one."""
+    ids = trace.get_current_span().get_span_context()
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        client.set(f"where:{task_id}", f"{ids.trace_id:032x}-{ids.span_id:016x}")
+
+
+class where(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> None:
+        await tell_where(self._task_id)
+
+
+class where_thread(SyncTask):
+    config = ONCE
+
+    def execute(self) -> None:
+        asyncio.run(tell_where(self._task_id))
+
+
+class where_process(SyncProcessTask):
+    config = ONCE
+
+    def execute(self) -> None:
+        asyncio.run(tell_where(self._task_id))
+
+
+class early(AsyncTask):
+    config = ONCE
+
+    async def execute(self) -> str:
+        if trace.get_current_span() is not None:
+            return "early"
+        raise AssertionError
+
+
+class too_long(AsyncTask):
+    config = BRIEFLY
+
+    async def execute(self) -> None:
+        await asyncio.sleep(30)
+
+
+class too_long_thread(SyncTask):
+    config = BRIEFLY
+
+    def execute(self) -> None:
+        time.sleep(3)
+
+
+class too_long_process(SyncProcessTask):
+    config = BRIEFLY
+
+    def execute(self) -> None:
+        time.sleep(3)
+
+
 class parent(AsyncTask):
     config = ONCE
 

@@ -9,16 +9,20 @@ from typing import Any
 
 import redis
 from celery import Celery
+from celery.exceptions import Reject
 from opentelemetry import trace
 
 URL = os.environ.get("SAMPLE_REDIS_URL", "redis://127.0.0.1:1")
 QUEUE = "shop"
 PROBLEM = 'kaputt: "x"\n\tЖщк 🚀 \ud800'
 
+RESULTS = "SAMPLE_RESULTS" in os.environ
+
 app = Celery("sample", broker=f"{URL}/1", set_as_current=False)
 app.conf.update(
     task_default_queue=QUEUE,
-    task_ignore_result=True,
+    result_backend=f"{URL}/2" if RESULTS else None,
+    task_ignore_result=not RESULTS,
     task_acks_late="SAMPLE_LATE" in os.environ,
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
@@ -56,6 +60,42 @@ def flaky_auto(gate: str) -> None:
     time.sleep(0.02)
     if first:
         raise LookupError("not yet")
+
+
+@app.task(name="where", bind=True)
+def where(self: Any, *_results: Any) -> None:
+    """Tell which span is the current one."""
+    ids = trace.get_current_span().get_span_context()
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        client.set(f"where:{self.request.id}", f"{ids.trace_id:032x}-{ids.span_id:016x}")
+
+
+@app.task(name="early")
+def early(*_results: Any) -> str:
+    if trace.get_current_span() is not None:
+        return "early"
+    raise AssertionError
+
+
+@app.task(name="later", bind=True, max_retries=1)
+def later(self: Any) -> None:
+    if self.request.retries == 0:
+        raise self.retry(exc=LookupError("not yet"), countdown=1)
+
+
+@app.task(name="soft_limit", soft_time_limit=1)
+def soft_limit() -> None:
+    time.sleep(30)
+
+
+@app.task(name="hard_limit", time_limit=1)
+def hard_limit() -> None:
+    time.sleep(30)
+
+
+@app.task(name="turned_down")
+def turned_down() -> None:
+    raise Reject("not me", requeue=False)
 
 
 @app.task(name="parent")

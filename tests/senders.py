@@ -23,8 +23,10 @@ class Sender:
         self.telemetry = telemetry
         self.url = url
 
-    def send(self, task: str, *arguments: str, queue: str = QUEUE, **options: Any) -> str:
-        """Send one task; return its id."""
+    def send(
+        self, task: str, *arguments: str, queue: str = QUEUE, delay: int = 0, **options: Any
+    ) -> str:
+        """Send one task, perhaps to wait for some seconds first; return its id."""
         raise NotImplementedError
 
     def flush(self) -> str:
@@ -38,20 +40,25 @@ class CelerySender(Sender):
         super().__init__(telemetry, url)
         self.app = Celery(broker=f"{url}/1", set_as_current=False)
 
-    def send(self, task: str, *arguments: str, queue: str = QUEUE, **options: Any) -> str:
-        result = self.app.send_task(task, arguments, queue=queue, ignore_result=True, **options)
+    def send(
+        self, task: str, *arguments: str, queue: str = QUEUE, delay: int = 0, **options: Any
+    ) -> str:
+        options = {"ignore_result": True, "countdown": delay or None, **options}
+        result = self.app.send_task(task, arguments, queue=queue, **options)
         return str(result.id)
 
 
 class AsyncTasqSender(Sender):
-    def send(self, task: str, *arguments: str, queue: str = QUEUE, **options: Any) -> str:
+    def send(
+        self, task: str, *arguments: str, queue: str = QUEUE, delay: int = 0, **options: Any
+    ) -> str:
         assert not options
-        return asyncio.run(self.dispatch(_make(task, *arguments), queue))
+        return asyncio.run(self.dispatch(_make(task, *arguments), queue, delay))
 
-    async def dispatch(self, task: BaseTask, queue: str = QUEUE) -> str:
+    async def dispatch(self, task: BaseTask, queue: str = QUEUE, delay: int = 0) -> str:
         driver = RedisDriver(self.url)
         try:
-            return await Dispatcher(driver).dispatch(task, queue)
+            return await Dispatcher(driver).dispatch(task, queue, delay or None)
         finally:
             await driver.disconnect()
 

@@ -241,6 +241,43 @@ def test_poisoned_messages_do_not_reach_the_task(server: RedisServer, worker: Wo
     assert scrape.total(STARTED, queue="q\"'\\й") == len(messages)
 
 
+def test_a_message_that_is_no_task_is_a_retry_each_time(
+    server: RedisServer, worker: Worker
+) -> None:
+    """The worker gives it back at once, for ever: until somebody takes it away."""
+    before = worker.scrape()
+    message = MsgspecSerializer().serialize(
+        {"class": "sample_asynctasq.gone", "params": {}, "metadata": {"task_id": "nothing"}}
+    )
+    good = []
+    with redis.Redis.from_url(server.url) as broker:
+        broker.lpush("queue:shop", message, b"no message at all")
+        eventually(lambda: len(_deliveries(worker)) > 3, "they come again and again")
+
+        def gone() -> bool:
+            seen = len(_deliveries(worker))
+            good.append(uninstrumented_sender("asynctasq", server.url).send("ok"))
+            worker.attempts(good, len(good))
+            broker.delete("queue:shop", "queue:shop:processing")
+            return len(_deliveries(worker)) == seen
+
+        eventually(gone, "they are out of the queue")
+    after = worker.scrape()
+    deliveries = _deliveries(worker)
+    assert {s.name: s.error["exception.type"] for s in deliveries} == {
+        "process gone": "AttributeError",
+        "process unknown": "DecodeError",
+    }
+    assert {s.facts["taskqueue.outcome"] for s in deliveries} == {"retry"}
+    assert all(s.at("received") <= s.start_ns == s.end_ns for s in deliveries)
+    assert after.total(STARTED) - before.total(STARTED) == len(good), "they never ran"
+
+
+def _deliveries(worker: Worker) -> list[Span]:
+    worker.scrape()
+    return [s for s in read_spans(worker.traces) if s.task_id in {"nothing", "unknown"}]
+
+
 def test_one_trace_and_no_trace_left_behind(
     sender: AsyncTasqSender, worker: Worker, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """An attempt's life, without any framework."""
 
+import os
 import threading
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_life() -> None:
     current = trace.get_current_span().get_span_context()
     assert not recorder.drain()
     one.start()
-    assert recorder.drain() == [(STARTED, "t", "q", one.started)]
+    assert recorder.drain() == [(STARTED, "t", "q", one.started, os.getpid(), "1", 1)]
     assert not recorder.drain(), "a start counts once"
     one.complete()
     one.record()
@@ -57,7 +58,7 @@ def test_in_a_pool_child_everything_is_said_at_once() -> None:
     records: list[Record] = []
     one = SpooledAttempt(records.append)
     one.start()
-    assert records == [(STARTED, "", "", one.started)]
+    assert records == [(STARTED, "", "", one.started, os.getpid(), "", 1)]
     one.complete(ValueError())
     one.record()
     one.record()

@@ -69,7 +69,7 @@ def test_every_stage() -> None:
     scrape = Bench().scrape(
         sent(NOW, NOW + MS, NOW + 2 * MS),
         sent(0, NOW, NOW + MS, ok=False),
-        (STARTED, "t", "q", NOW + 7 * MS),
+        (STARTED, "t", "q", NOW + 7 * MS, 1, "id", 1),
         done(*instants),
     )
     sums = {"schedule_lag": 1, "publish_duration": 1, "broker_wait": 2, "prefetch_wait": 4,
@@ -146,19 +146,22 @@ def test_the_first_start_is_that_of_the_present_work() -> None:
     def run(second: int) -> float:
         at = NOW + second * SECOND
         return bench.scrape(
-            (STARTED, "t", "q", at), done(at, at, at, at, at + MS, 0)
+            (STARTED, "t", "q", at, 1, "id", 1), done(at, at, at, at, at + MS, 0)
         ).total(gauge) - 1_800_000_000  # fmt: skip
 
     assert [run(0), run(0), run(5), run(6), run(20)] == [0, 0, 5, 5, 20]
     # A long task that still runs is work too: what starts beside it does not begin anew.
-    bench.scrape((STARTED, "t", "q", NOW + 30 * SECOND))
+    bench.scrape((STARTED, "t", "q", NOW + 30 * SECOND, 1, "id", 1))
     assert run(40) == 30
 
 
 def test_starts_are_counted_once_whoever_says_so() -> None:
     at = (NOW, NOW, NOW, NOW, NOW + MS, 0)
     scrape = Bench().scrape(
-        (STARTED, "t", "q", NOW), done(*at), done(*at, counted=False), done(*at, task="u")
+        (STARTED, "t", "q", NOW, 1, "id", 1),
+        done(*at),
+        done(*at, counted=False),
+        done(*at, task="u"),
     )
     assert scrape.total("taskqueue_tasks_started_total", task="t") == 2
     assert scrape.total("taskqueue_tasks_started_total") == 2
@@ -226,7 +229,7 @@ def test_a_scrape_does_not_wait_for_spans() -> None:
 @given(st.text(max_size=15), st.text(max_size=15))
 def test_any_names_make_a_page_that_parses(task: str, queue: str) -> None:
     bench = Bench()
-    bench.recorder.append((STARTED, task, queue, NOW))
+    bench.recorder.append((STARTED, task, queue, NOW, 1, "id", 1))
     page = bench.collector.exposition().encode("utf-8", "replace").decode()
     (sample,) = [s for s in Scrape(page).samples if s.name == "taskqueue_tasks_started_total"]
     expected = {"task": task, "queue": queue}

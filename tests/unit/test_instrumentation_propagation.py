@@ -1,6 +1,10 @@
 """Which trace a message continues, and which task is the current one."""
 
+import uuid
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
@@ -62,3 +66,27 @@ def test_roots_are_well_formed_and_never_repeat() -> None:
     headers = [propagation.sender_ids(0.5)[0] for _ in range(1000)]
     assert all(parse_traceparent(header) for header in headers)
     assert len(set(headers)) == 1000
+
+
+@given(st.uuids(version=4), st.sampled_from([0.0, 0.3, 1.0]))
+def test_all_members_of_a_group_share_a_trace(group: uuid.UUID, ratio: float) -> None:
+    headers = [propagation.sender_ids(ratio, str(group)) for _ in range(3)]
+    ids = [parse_traceparent(header) for header, _ in headers]
+    assert {(one.trace_id, one.sampled) for one in ids if one} == {
+        (group.hex, int(group.hex[-14:], 16) / 2**56 < ratio)
+    }
+    assert len({one.span_id for one in ids if one}) == 3
+    assert {parent for _, parent in headers} == {""}
+
+
+@given(st.text(min_size=1))
+def test_a_group_may_be_called_anything(group: str) -> None:
+    first, second = (propagation.group_root(group, 0.5) for _ in range(2))
+    assert parse_traceparent(first)
+    assert parse_traceparent(second)
+    assert (first[:36], first[-2:]) == (second[:36], second[-2:])
+
+
+def test_the_sampled_share_of_groups_is_the_ratio() -> None:
+    headers = [propagation.group_root(str(uuid.uuid4()), 0.5) for _ in range(1000)]
+    assert 300 < sum(header.endswith("01") for header in headers) < 700

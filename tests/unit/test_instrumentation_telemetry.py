@@ -124,5 +124,5 @@ def test_the_drain_outlives_a_defect(
     with serving() as telemetry:
         telemetry.recorder.append((DONE, "too short"))
         eventually(lambda: bool(caplog.records), "the complaint")
-        telemetry.recorder.append((STARTED, "t", "q", 1))
+        telemetry.recorder.append((STARTED, "t", "q", 1, 1, "id", 1))
         eventually(lambda: len(telemetry.recorder) == 0, "the next drain")

@@ -27,6 +27,7 @@ CELERY = {
     amqp.AMQP: ["_create_task_sender"],
     trace: ["build_tracer"],
     consumer.consumer: ["build_tracer"],
+    consumer.Consumer: ["on_decode_error"],
     request.Request: ["acknowledge", "reject", "on_failure"],
 }
 ASYNCTASQ: dict[Any, list[str]] = {
@@ -106,7 +107,7 @@ def test_what_asynctasq_built_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -
     undo = asynctasq.instrument(Telemetry("asynctasq", {}))
     Worker(driver)
     pool: Any = ProcessPoolManager()._create_pool()  # type: ignore[call-arg]
-    assert vars(driver).keys() - before.keys() == {"ack", "mark_failed"}
+    assert vars(driver).keys() - before.keys() == {"ack", "mark_failed", "nack"}
     assert "submit" in vars(pool)
     undo()
     assert vars(driver).keys() == before.keys()

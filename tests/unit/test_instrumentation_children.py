@@ -1,0 +1,136 @@
+"""Who tells of an attempt whose process was killed: the process, if it could, else its parent."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from instrumentation.attempt import Attempt, SpooledAttempt
+from instrumentation.children import Children, is_running
+from instrumentation.records import DONE, FAILURE, LOST, REVOKED, SUCCESS, Record
+from instrumentation.unknown import UNKNOWN, Names
+
+CHILD = 7
+SECOND = 1_000_000_000
+
+
+class Pool:
+    """Children whose death the test decides about, and what they and their parent wrote."""
+
+    def __init__(self) -> None:
+        self.dead: set[int] = set()
+        self.now = 100 * SECOND
+        self.children = Children(lambda pid: pid not in self.dead, lambda: self.now)
+
+    def drain(self, *records: Any, final: bool = False) -> list[Record]:
+        began, ended, lost = ([r for r in records if r[0] == kind] for kind in (1, DONE, LOST))
+        self.children.look()
+        return self.children.settle(began, ended, lost, final=final)
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool()
+
+
+def told(number: int = 1, task_id: str = "a") -> tuple[Record, Record]:
+    """Return what a child writes of an attempt."""
+    written: list[Any] = []
+    attempt = SpooledAttempt(written.append)
+    attempt.task_id, attempt.number = task_id, number
+    attempt.start()
+    attempt.complete()
+    attempt.record()
+    started, done = written
+    return (*started[:4], CHILD, *started[5:]), (*done[:8], CHILD, *done[9:])
+
+
+def lost(outcome: str = FAILURE, number: int = 1, task_id: str = "a") -> Record:
+    """Return what the parent writes of it."""
+    attempt = Attempt()
+    attempt.task_id, attempt.number, attempt.outcome = task_id, number, outcome
+    attempt.completed = 100 * SECOND
+    return attempt.lost(CHILD)
+
+
+def test_the_child_itself_knows_best(pool: Pool) -> None:
+    started, done = told()
+    pool.dead.add(CHILD)
+    assert not pool.drain(started, done, lost())
+    assert not pool.drain()
+    assert not pool.drain(final=True)
+    assert done[3] == SUCCESS
+
+
+def test_also_if_it_said_so_only_after_its_parent_gave_it_up(pool: Pool) -> None:
+    started, done = told()
+    assert not pool.drain(started, lost())
+    assert not pool.drain(), "it still runs, and may have something to say"
+    pool.dead.add(CHILD)
+    assert not pool.drain(done)
+    assert not pool.drain(final=True)
+
+
+def test_what_it_could_not_say_its_parent_says_once(pool: Pool) -> None:
+    started, _ = told()
+    pool.dead.add(CHILD)
+    assert not pool.drain(started, lost(REVOKED)), "what it wrote last may not be read yet"
+    (record,) = pool.drain()
+    assert (record[0], record[3], record[8]) == (DONE, REVOKED, CHILD)
+    assert record[10] == started[3], "the start as the child saw it"
+    assert record[-1] is True, "and counted"
+    assert not pool.drain(final=True)
+
+
+def test_what_was_killed_before_it_began_counts_as_begun(pool: Pool) -> None:
+    pool.dead.add(CHILD)
+    pool.drain(*told(task_id="another"), lost())
+    (record,) = pool.drain()
+    assert record[10] == record[11] == 100 * SECOND
+    assert record[-1] is False
+
+
+def test_an_earlier_attempt_is_not_taken_for_a_later_one(pool: Pool) -> None:
+    again, _ = told()
+    pool.dead.add(CHILD)
+    pool.drain(*told(), again, lost())
+    (record,) = pool.drain()
+    assert record[10] == again[3]
+
+
+def test_nobody_waits_for_ever(pool: Pool) -> None:
+    pool.drain(lost())
+    pool.now += 4 * SECOND
+    assert not pool.drain()
+    pool.now += 2 * SECOND
+    assert len(pool.drain()) == 1
+    assert len(pool.drain(lost(), final=True)) == 1
+
+
+def test_children_that_are_gone_are_forgotten(pool: Pool) -> None:
+    started, done = told()
+    pool.dead |= set(range(10_000))
+    for pid in range(10_000):
+        pool.drain((*started[:4], pid, *started[5:]), (*done[:8], pid, *done[9:]))
+    assert len(pool.children._began) <= 2_000
+    assert len(pool.children._ended) <= 2_000
+
+
+def test_who_is_running() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    assert [is_running(pid) for pid in (os.getpid(), 1, process.pid, 0)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_so_many_names_and_no_more() -> None:
+    names = Names(2)
+    assert [names(name) for name in ("a", "b", "c", "a", "", None, 7, "x" * 300)] == [
+        "a", "b", UNKNOWN, "a", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+    ]  # fmt: skip
