@@ -1,4 +1,4 @@
-"""`taskscope overhead` for real: every mode of both frameworks once, then what may go wrong."""
+"""`taskscope overhead` for real: each kind of mode once, then what may go wrong."""
 
 import json
 import os
@@ -18,12 +18,9 @@ from compose import guardian
 pytestmark = pytest.mark.timeout(900)
 TASKS = 800
 WARMUP = 500
-COUNTED = {"metrics", "default", "live", "stock"}
 CELERY = "celery-prefork-late-ack"
-MODES = {
-    "asynctasq": {"bare", "metrics", "default", "live"},
-    CELERY: {"bare", "metrics", "default", "live", "stock", "events"},
-}
+# Each takes a quarter of a minute. What a mode's telemetry told is checked by every timing itself.
+MODES = {"asynctasq": {"bare", "default"}, CELERY: {"bare", "default", "stock"}}
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def taken(
 ) -> Taken:
     run = copy_run(throughput_run.directory, tmp_path_factory.mktemp("overhead") / "run")
     done = taskscope("overhead", "--into", run, "--repetitions", 1, "--tasks", TASKS, "--json",
-                     seconds=800)  # fmt: skip
+                     "--mode", "default", "--mode", "stock", seconds=800)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return Taken(run, json.loads(done.stdout))
 
@@ -71,10 +68,7 @@ def test_every_timing_is_exact(taken: Taken) -> None:
 def test_every_modes_telemetry_told_of_every_task(taken: Taken) -> None:
     told = {(t["variant"], t["mode"]): t["told"] for t in manifest(taken.directory)["timings"]}
     for (variant, mode), tasks in told.items():
-        if mode in COUNTED:
-            assert tasks == TASKS + WARMUP, (variant, mode)
-    assert told[CELERY, "events"] > 0
-    assert told[CELERY, "bare"] is None
+        assert tasks == (None if mode == "bare" else TASKS + WARMUP), (variant, mode)
 
 
 def test_the_dataset_is_in_the_run_and_beside_the_ledger(taken: Taken) -> None:
