@@ -70,6 +70,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
         wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
         wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
+        wrap(request.Request, "_success_was_stored", _noting_stored_success),
     ]
     undo += _listening(telemetry)
     _forget_built()
@@ -325,6 +326,18 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             telemetry.recorder.append(attempt.lost(self.worker_pid or 0))
 
     return on_failure
+
+
+def _noting_stored_success(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Agree with Celery where it finds that a lost process had stored its task's success."""
+
+    def success_was_stored(self: request.Request) -> Any:
+        stored, attempt = ask(self), current_task.get()
+        if stored and isinstance(attempt, Attempt):
+            attempt.outcome, attempt.error = SUCCESS, None
+        return stored
+
+    return success_was_stored
 
 
 def _outcome_of_lost(lost: request.Request, error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Celery tasks for tests of the instrumentation, named and doing as those of sample_asynctasq."""
 
 import os
+import random
 import signal
 import sys
 import time
@@ -75,6 +76,15 @@ def early(*_results: Any) -> str:
     if trace.get_current_span() is not None:
         return "early"
     raise AssertionError
+
+
+@app.task(name="signs", bind=True)
+def signs(self: Any, book: str) -> None:
+    """Sign in, work for a moment, and sign out: the last that it does is one write."""
+    file = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"in {os.getpid()} {self.request.id}\n".encode())
+    time.sleep(random.uniform(0, 0.01))  # noqa: S311
+    os.write(file, f"out {os.getpid()} {self.request.id}\n".encode())
 
 
 @app.task(name="later", bind=True, max_retries=1)
