@@ -344,7 +344,7 @@ def _outcome_of_lost(lost: request.Request, error: BaseException) -> str:
     """Foresee what Celery is going to do about it."""
     task = lost.task
     if lost._already_cancelled:  # the connection is lost, or the worker ends
-        return RETRY
+        return RETRY if task.acks_late else FAILURE
     if isinstance(error, Terminated):
         return REVOKED
     if isinstance(error, WorkerLostError):

@@ -103,6 +103,27 @@ def hard_limit() -> None:
     time.sleep(30)
 
 
+@app.task(name="too_long", soft_time_limit=1)
+def too_long() -> None:
+    time.sleep(30)
+
+
+@app.task(name="in_thread")
+def in_thread() -> None:
+    """Do in a child of the pool what AsyncTasQ's task of this name does in a thread."""
+    inner.run()
+
+
+@app.task(name="in_process")
+def in_process() -> int:
+    return os.getpid()
+
+
+@app.task(name="process_fails")
+def process_fails() -> None:
+    raise LookupError(PROBLEM)
+
+
 @app.task(name="turned_down")
 def turned_down() -> None:
     raise Reject("not me", requeue=False)
