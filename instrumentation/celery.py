@@ -73,6 +73,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
         wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
         wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
+        wrap(request.Request, "_success_was_stored", _noting_stored_success),
     ]
     undo += _listening(telemetry)
     _forget_built()
@@ -332,11 +333,23 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
     return on_failure
 
 
+def _noting_stored_success(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Agree with Celery where it finds that a lost process had stored its task's success."""
+
+    def success_was_stored(self: request.Request) -> Any:
+        stored, attempt = ask(self), current_task.get()
+        if stored and isinstance(attempt, Attempt):
+            attempt.outcome, attempt.error = SUCCESS, None
+        return stored
+
+    return success_was_stored
+
+
 def _outcome_of_lost(lost: request.Request, error: BaseException) -> str:
     """Foresee what Celery is going to do about it."""
     task = lost.task
     if lost._already_cancelled:  # the connection is lost, or the worker ends
-        return RETRY
+        return RETRY if task.acks_late else FAILURE
     if isinstance(error, Terminated):
         return REVOKED
     if isinstance(error, WorkerLostError):

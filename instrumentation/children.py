@@ -1,8 +1,11 @@
-"""What the children of a process pool wrote last, for the attempts that their parent calls lost.
+"""What the children of a process pool wrote last, for the attempts that end with their process.
 
 A child writes for itself when a task begins and ends, and may be killed at any moment: also after
 the end was written, and before its parent heard of it. So the parent's word counts only where the
 child's own is missing, and only once the child can write no more.
+
+A child may even be killed before its parent heard that it had begun. Then the parent gives the task
+to another child, and nobody speaks for the first attempt: it is recorded as one that was retried.
 """
 
 import os
@@ -11,11 +14,14 @@ from operator import itemgetter
 from time import time_ns
 from typing import Any
 
-from instrumentation.records import DONE, Record
+from instrumentation.records import DONE, RETRY, Record
 
-_GIVE_UP_NS = 5_000_000_000  # a child that outlives its attempt by so much will not write of it
+#: A child that outlives its attempt by so much will not write of it, nor will a parent say later
+#: what became of a dead one: some look for those only every five seconds.
+_GIVE_UP_NS = 10_000_000_000
 _MOST_REMEMBERED = 1_000
 _STARTED_PID, _DONE_PID = itemgetter(4), itemgetter(8)
+_UNHEARD = ("ProcessLost", "killed before its worker knew that it had begun", "")
 
 
 def is_running(pid: int) -> bool:
@@ -30,7 +36,7 @@ def is_running(pid: int) -> bool:
 
 
 class Children:
-    """The latest begin and end of each child, and the lost attempts that are not settled yet."""
+    """The latest begin and end of each child, and the attempts that are not settled yet."""
 
     def __init__(
         self, running: Callable[[int], bool] = is_running, clock: Callable[[], int] = time_ns
@@ -39,13 +45,15 @@ class Children:
         self._clock = clock
         self._began: dict[int, Any] = {}
         self._ended: dict[int, Any] = {}
+        self._open: set[int] = set()
         self._lost: list[Any] = []
-        self._silent: set[int] = set()
+        #: Since when those are known to be gone who began what they did not end.
+        self._gone: dict[int, int] = {}
 
     def look(self) -> None:
         """See who is still there; to be called before what they wrote is read."""
-        pids = {record[8] for record in self._lost}
-        self._silent = {pid for pid in pids if not self._running(pid)}
+        now, pids = self._clock(), self._open | {record[8] for record in self._lost}
+        self._gone = {pid: self._gone.get(pid, now) for pid in pids if not self._running(pid)}
 
     def settle(
         self, began: list[Record], ended: list[Record], lost: list[Record], *, final: bool
@@ -54,35 +62,57 @@ class Children:
 
         Whatever is lost waits for the next call, as its child may have been writing meanwhile.
         """
-        self._began.update(zip(map(_STARTED_PID, began), began, strict=True))
+        pids = list(map(_STARTED_PID, began))
+        self._began.update(zip(pids, began, strict=True))
         self._ended.update(zip(map(_DONE_PID, ended), ended, strict=True))
-        known, self._lost = self._lost, []
+        self._open = {pid for pid in self._open.union(pids) if not self._has_ended(pid)}
+        known, self._lost = self._lost, lost
+        if final:
+            known, self._lost = known + lost, []
         settled = [done for record in known for done in self._settle(record, final=final)]
-        for record in lost:
-            settled += self._settle(record, final=True) if final else []
-            self._lost += [] if final else [record]
-        self._forget(self._began)
-        self._forget(self._ended)
+        settled += self._unheard(final=final)
+        self._forget()
         return settled
 
+    def _has_ended(self, pid: int) -> bool:
+        """Tell whether the latest that a child began is also the latest that it ended."""
+        began, ended = self._began[pid], self._ended.get(pid)
+        return ended is not None and (*began[5:], began[3]) == (*ended[4:6], ended[10])
+
     def _settle(self, lost: Any, *, final: bool) -> list[Record]:
-        _, task, queue, outcome, task_id, number, carrier, span_id, pid, received = lost[:10]
-        completed, acked, error, _ = lost[11:]
-        began, ended = self._began.get(pid, ()), self._ended.get(pid, ())
-        counted = began[5:] == (task_id, number)
-        if counted and ended and (ended[4], ended[5], ended[10]) == (task_id, number, began[3]):
+        pid, completed = lost[8], lost[11]
+        began = self._began.get(pid, ())
+        counted = began[5:] == lost[4:6]
+        if counted and pid not in self._open:
             return []
-        old = self._clock() - completed > _GIVE_UP_NS
-        if not (final or old or pid in self._silent):
+        if not (final or pid in self._gone or self._clock() - completed > _GIVE_UP_NS):
             self._lost.append(lost)
             return []
+        if counted:
+            self._open.discard(pid)
         # What was killed before its code began counts as begun, like all that fails.
         started = began[3] if counted else completed
-        return [(DONE, task, queue, outcome, task_id, number, carrier, span_id, pid, received,
-                 started, max(started, completed), acked, error, counted)]  # fmt: skip
+        return [(DONE, *lost[1:10], started, max(started, completed), *lost[12:14], counted)]
 
-    def _forget(self, latest: dict[int, Any]) -> None:
+    def _unheard(self, *, final: bool) -> list[Record]:
+        """Return the attempts of which neither the child nor its parent said how they ended."""
+        now = self._clock()
+        unheard = [
+            (pid, self._began[pid], since)
+            for pid, since in self._gone.items()
+            if pid in self._open and (final or now - since > _GIVE_UP_NS)
+        ]
+        self._open.difference_update(pid for pid, _, _ in unheard)
+        return [
+            (DONE, *began[1:3], RETRY, *began[5:], "", "", pid, 0, began[3], max(began[3], since),
+             0, _UNHEARD, True)
+            for pid, began, since in unheard
+        ]  # fmt: skip
+
+    def _forget(self) -> None:
         """Forget the oldest children that are gone."""
-        if len(latest) > 2 * _MOST_REMEMBERED:
-            for pid in [pid for pid in list(latest)[:-_MOST_REMEMBERED] if not self._running(pid)]:
-                del latest[pid]
+        for latest in (self._began, self._ended):
+            if len(latest) > 2 * _MOST_REMEMBERED:
+                old = list(latest)[:-_MOST_REMEMBERED]
+                for pid in [pid for pid in old if pid not in self._open and not self._running(pid)]:
+                    del latest[pid]

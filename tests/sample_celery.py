@@ -1,6 +1,7 @@
 """Celery tasks for tests of the instrumentation, named and doing as those of sample_asynctasq."""
 
 import os
+import random
 import signal
 import sys
 import time
@@ -77,6 +78,15 @@ def early(*_results: Any) -> str:
     raise AssertionError
 
 
+@app.task(name="signs", bind=True)
+def signs(self: Any, book: str) -> None:
+    """Sign in, work for a moment, and sign out: the last that it does is one write."""
+    file = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"in {os.getpid()} {self.request.id}\n".encode())
+    time.sleep(random.uniform(0, 0.01))  # noqa: S311
+    os.write(file, f"out {os.getpid()} {self.request.id}\n".encode())
+
+
 @app.task(name="later", bind=True, max_retries=1)
 def later(self: Any) -> None:
     if self.request.retries == 0:
@@ -91,6 +101,27 @@ def soft_limit() -> None:
 @app.task(name="hard_limit", time_limit=1)
 def hard_limit() -> None:
     time.sleep(30)
+
+
+@app.task(name="too_long", soft_time_limit=1)
+def too_long() -> None:
+    time.sleep(30)
+
+
+@app.task(name="in_thread")
+def in_thread() -> None:
+    """Do in a child of the pool what AsyncTasQ's task of this name does in a thread."""
+    inner.run()
+
+
+@app.task(name="in_process")
+def in_process() -> int:
+    return os.getpid()
+
+
+@app.task(name="process_fails")
+def process_fails() -> None:
+    raise LookupError(PROBLEM)
 
 
 @app.task(name="turned_down")

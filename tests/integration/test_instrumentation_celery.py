@@ -71,6 +71,7 @@ def sent_spans(sender: Sender, tmp_path: Path) -> list[Span]:
         (ONE_CHILD_A_TASK, True),
         (("--pool", "threads", "--concurrency", "2"), True),
         (("--pool", "solo"), False),
+        (("--pool", "gevent", "--concurrency", "10"), True),
     ],
 )
 def test_every_pool_records_every_task(
@@ -95,6 +96,26 @@ def test_every_pool_records_every_task(
             assert len({span.facts["process.pid"] for span in attempts}) == 10
         assert worker.stop() == 0
     assert not worker.targets, "a stopped worker is no target"
+
+
+def test_one_child_a_task_with_failures_and_retries(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    url, options = redis_server.url, (*ONE_CHILD_A_TASK, "--concurrency", "4")
+    with (
+        instrumented_sender("celery", url, tmp_path / "sent") as sender,
+        running_worker(tmp_path, url, "celery", *options) as worker,
+    ):
+        ids = {task: [sender.send(task) for _ in range(2)] for task in ("ok", "fail", "flaky")}
+        spans = worker.attempts([i for some in ids.values() for i in some], 8)
+        scrape = worker.scrape()
+    outcomes = Counter((s.facts["taskqueue.task"], s.facts["taskqueue.outcome"]) for s in spans)
+    assert set(outcomes.values()) == {2}
+    assert {outcome for _, outcome in outcomes} == {"success", "failure", "retry"}
+    assert len({span.facts["process.pid"] for span in spans}) == 8
+    assert scrape.total(STARTED) == scrape.total(ENDED) == 8
+    assert scrape.total("taskqueue_tasks_sent_total") == 2, "the children sent the retries"
+    assert [scrape.total(name) for name in DROPPED] == [0, 0]
 
 
 def test_records_survive_the_death_of_their_child(

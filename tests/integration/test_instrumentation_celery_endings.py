@@ -1,6 +1,7 @@
 """Celery tasks that never run, or are stopped: each is recorded once, and says how it ended."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ import redis
 from celery import Celery
 from real_redis import RedisServer, running_redis
 from senders import CelerySender, instrumented_sender
-from workers import CONSUMER, ERROR, Scrape, Worker, eventually, read_spans, running_worker
+from workers import (
+    CONSUMER,
+    DEADLINE_SECONDS,
+    ERROR,
+    Scrape,
+    Worker,
+    eventually,
+    read_spans,
+    running_worker,
+)
 
 STARTED = "taskqueue_tasks_started_total"
 ENDED = "taskqueue_execution_seconds_count"
@@ -142,6 +152,46 @@ def test_what_is_terminated_while_it_runs_is_recorded_once(
     assert gained(before, after, ENDED, task="gated", outcome="revoked") == 1
     assert gained(before, after, END_TO_END, task="gated") == 1
     assert_once(worker, running, good)
+
+
+def test_a_greenlet_that_is_terminated_was_revoked(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    gate, options = Gate(redis_server, "gate"), ("--pool", "gevent", "--concurrency", "10")
+    with (
+        instrumented_sender("celery", redis_server.url, tmp_path / "sent") as sender,
+        running_worker(tmp_path, redis_server.url, "celery", *options) as worker,
+    ):
+        assert isinstance(sender, CelerySender)
+        running = sender.send("gated", gate.name)
+        gate.wait_running()
+        revoke(sender.app, running, terminate=True)
+        good = sender.send("ok")
+        spans = {s.task_id: s for s in worker.attempts([running, good], 2)}
+        assert spans[running].facts["taskqueue.outcome"] == "revoked"
+        assert spans[running].start_ns < spans[running].end_ns
+        assert worker.scrape().total(ENDED, outcome="revoked") == 1
+        assert_once(worker, running, good)
+
+
+@pytest.mark.parametrize(("ack", "outcome"), [("late", "retry"), ("early", "failure")])
+def test_what_a_cold_shutdown_stops_runs_again_only_if_it_is_not_acknowledged(
+    ack: str, outcome: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    gate, url, options = Gate(redis_server, "gate"), redis_server.url, ("--concurrency", "1")
+    with (
+        instrumented_sender("celery", url, tmp_path / "sent") as sender,
+        running_worker(tmp_path, url, "celery", *options, environ=ACK[ack]) as worker,
+    ):
+        running = sender.send("gated", gate.name)
+        gate.wait_running()
+        worker.process.send_signal(signal.SIGQUIT)
+        worker.process.wait(DEADLINE_SECONDS)
+        (stopped,) = [s for s in read_spans(worker.traces) if s.kind == CONSUMER]
+    assert stopped.task_id == running
+    assert stopped.facts["taskqueue.outcome"] == outcome
+    with redis.Redis.from_url(f"{url}/1") as broker:
+        assert broker.llen("shop") == (1 if outcome == "retry" else 0)
 
 
 def test_time_limits(sender: CelerySender, worker: Worker) -> None:

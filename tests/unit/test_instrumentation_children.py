@@ -9,7 +9,7 @@ import pytest
 
 from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.children import Children, is_running
-from instrumentation.records import DONE, FAILURE, LOST, REVOKED, SUCCESS, Record
+from instrumentation.records import DONE, FAILURE, LOST, RETRY, REVOKED, SUCCESS, Record
 from instrumentation.unknown import UNKNOWN, Names
 
 CHILD = 7
@@ -102,11 +102,38 @@ def test_an_earlier_attempt_is_not_taken_for_a_later_one(pool: Pool) -> None:
 
 def test_nobody_waits_for_ever(pool: Pool) -> None:
     pool.drain(lost())
-    pool.now += 4 * SECOND
+    pool.now += 9 * SECOND
     assert not pool.drain()
     pool.now += 2 * SECOND
     assert len(pool.drain()) == 1
     assert len(pool.drain(lost(), final=True)) == 1
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_where_nobody_says_anything_it_was_retried(pool: Pool, *, final: bool) -> None:
+    started, _ = told()
+    assert not pool.drain(started)
+    pool.dead.add(CHILD)
+    assert not pool.drain(), "its parent may still notice"
+    pool.now += 0 if final else 11 * SECOND
+    (record,) = pool.drain(final=final)
+    assert (record[0], record[3], record[4], record[8]) == (DONE, RETRY, "a", CHILD)
+    assert (record[10], record[-1]) == (started[3], True)
+    assert not pool.drain(final=True)
+
+
+def test_who_says_it_late_says_it_once(pool: Pool) -> None:
+    started, done = told()
+    pool.drain(started)
+    pool.dead.add(CHILD)
+    pool.drain(lost())
+    assert len(pool.drain()) == 1
+    pool.now += 11 * SECOND
+    assert not pool.drain()
+    pool.drain((*started[:4], CHILD + 1, *started[5:]), (*done[:8], CHILD + 1, *done[9:]))
+    pool.dead.add(CHILD + 1)
+    pool.now += 11 * SECOND
+    assert not pool.drain(final=True)
 
 
 def test_children_that_are_gone_are_forgotten(pool: Pool) -> None:

@@ -28,7 +28,7 @@ CELERY = {
     trace: ["build_tracer"],
     consumer.consumer: ["build_tracer"],
     consumer.Consumer: ["on_decode_error"],
-    request.Request: ["acknowledge", "reject", "on_failure"],
+    request.Request: ["_success_was_stored", "acknowledge", "on_failure", "reject"],
 }
 ASYNCTASQ: dict[Any, list[str]] = {
     Dispatcher: ["dispatch"],
