@@ -66,10 +66,15 @@ class Manifest(msgspec.Struct, frozen=True):
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""
-        path = directory / FILE_NAME
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
-        temporary.replace(path)
+        store(self, directory)
+
+
+def store(manifest: msgspec.Struct, directory: Path) -> None:
+    """Write a manifest of any kind in one step: a crash leaves the previous one."""
+    path = directory / FILE_NAME
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    temporary.replace(path)
 
 
 def read(directory: Path) -> Manifest:

@@ -16,7 +16,7 @@ import msgspec
 import pandas as pd
 from scipy.special import stdtrit
 
-from extract.manifest import FILE_NAME, Problem
+from extract.manifest import FILE_NAME, Problem, store
 
 #: The mode that all others are compared with, and the one in which runs are measured.
 BARE, DEFAULT = "bare", "default"
@@ -97,10 +97,7 @@ class LedgerManifest(msgspec.Struct, frozen=True):
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""
-        path = directory / FILE_NAME
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
-        temporary.replace(path)
+        store(self, directory)
 
 
 def read_manifest(directory: Path) -> LedgerManifest:

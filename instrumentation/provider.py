@@ -43,8 +43,11 @@ class ProviderSink(QueuedSink):
         super().__init__()
         self._find = find
 
+    def wanted(self) -> bool:
+        return self._find() is not None
+
     def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
-        return super().write(lines if self._find() else (), vital=vital)
+        return super().write(lines if self.wanted() else (), vital=vital)
 
     def deliver(self, line: str) -> None:
         provider: Any = self._find()

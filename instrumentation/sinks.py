@@ -19,6 +19,9 @@ _MOST_QUEUED_LINES = 1_000
 class LineSink(Protocol):
     """Takes OTLP/JSON lines, each with its number of spans; returns how many spans it dropped."""
 
+    def wanted(self) -> bool:
+        """Tell whether anybody wants spans now: if not, none need to be made."""
+
     def write(self, lines: Iterable[tuple[str, int]]) -> int:
         """Write the lines; never raise."""
 
@@ -28,6 +31,9 @@ class LineSink(Protocol):
 
 class NullSink:
     """Spans are not wanted: nothing is written, nothing is lost."""
+
+    def wanted(self) -> bool:
+        return False
 
     def write(self, lines: Iterable[tuple[str, int]]) -> int:  # noqa: ARG002
         return 0
@@ -43,6 +49,9 @@ class FileSink:
         self._path = path
         self._torn = False
         self._complained = False
+
+    def wanted(self) -> bool:
+        return True
 
     def write(self, lines: Iterable[tuple[str, int]]) -> int:
         dropped = 0
@@ -95,6 +104,9 @@ class QueuedSink(ABC):
     @abstractmethod
     def deliver(self, line: str) -> None:
         """Deliver one line, or raise."""
+
+    def wanted(self) -> bool:
+        return True
 
     def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
         for line in lines:

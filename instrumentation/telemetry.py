@@ -163,6 +163,8 @@ class Telemetry:
 
     def _write_spans(self, records: Sequence[Record]) -> int:
         self._busy |= bool(records)
+        if not self._sink.wanted():
+            records = ()
         sent = (record for record in records if record[0] == SENT)
         done = finished.rows([record for record in records if record[0] == DONE])
         if not isinstance(self._sink, QueuedSink):

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from extract.overhead import CPU, THROUGHPUT, Timing, figures
+from taskscope import progress
 from taskscope.timing import PlannedTiming
 
 
@@ -29,13 +29,7 @@ class Watch:
         """Keep the view up to date while the block lasts."""
         if not self._console.is_terminal:
             self._console.print(Text(self._phase))
-            return nullcontext()
-        return Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-        )
+        return progress.display(self._console, self._render)
 
     def planned(self, timings: Sequence[PlannedTiming]) -> None:
         """Everything that is going to be timed."""
@@ -77,10 +71,8 @@ class Watch:
     def _time_left(self) -> str:
         if not self._durations:
             return "time left: known after the first"
-        mean = sum(self._durations) / len(self._durations)
-        left = mean * (len(self._planned) - self._number + 1) - (time.monotonic() - self._began)
-        minutes, seconds = divmod(max(0, round(left)), 60)
-        return f"about {minutes}:{seconds:02d} left"
+        steps = len(self._planned) - self._number + 1
+        return progress.time_left(self._durations, steps, self._began)
 
     def _render(self) -> RenderableType:
         table = Table(box=None, pad_edge=False, show_header=False)

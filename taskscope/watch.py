@@ -6,19 +6,18 @@ Every figure in it comes from Prometheus. It goes to stderr: stdout belongs to t
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from extract.manifest import CellRecord
-from taskscope import prometheus_api
+from taskscope import progress, prometheus_api
 from taskscope.plan import PlannedCell
 
 _REFRESH_SECONDS = 0.5
@@ -50,23 +49,13 @@ class Watch:
     def following(self, prometheus_url: str) -> Iterator[None]:
         """Refresh the view from that Prometheus while the block lasts."""
         follower = threading.Thread(target=self._follow, args=(prometheus_url,), daemon=True)
-        with self._display():
+        with progress.display(self._console, self._render):
             follower.start()
             try:
                 yield
             finally:
                 self._stop.set()
                 follower.join()
-
-    def _display(self) -> AbstractContextManager[object]:
-        if not self._console.is_terminal:
-            return nullcontext()
-        return Live(
-            get_renderable=self._render,
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-        )
 
     def cell(self, number: int, planned: PlannedCell) -> None:
         """A cell begins."""
@@ -101,10 +90,8 @@ class Watch:
     def _time_left(self) -> str:
         if not self._durations:
             return "time left: known after the first cell"
-        mean = sum(self._durations) / len(self._durations)
-        seconds = mean * (self._cells - self._number + 1) - (time.monotonic() - self._cell_began)
-        minutes, seconds = divmod(max(0, round(seconds)), 60)
-        return f"about {minutes}:{seconds:02d} left"
+        steps = self._cells - self._number + 1
+        return progress.time_left(self._durations, steps, self._cell_began)
 
     def _render(self) -> RenderableType:
         table = Table(box=None, pad_edge=False)
