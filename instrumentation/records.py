@@ -1,4 +1,4 @@
-"""What the hot path hands over: plain tuples, the cheapest thing that Python can make and marshal.
+"""What is drained, and what pool children write: plain tuples, the cheapest to make and marshal.
 
 Every record begins with its kind. All instants are Unix nanoseconds; 0 means "not known". An error
 is `(type, message, stack)` or None. A carrier is what the message carried, unread (`propagation`).
