@@ -120,7 +120,7 @@ def of_resolution(pair: Pair, found: Contrast | None) -> Iterator[Doubt]:
         )
 
 
-_EXACT = 'Compare the figures of the traces, which are exact: source="traces".'
+_EXACT = "Compare the figures of the traces, which are exact (--source traces)."
 
 
 def of_outliers(names: Sequence[str], outcome: str, without: str) -> Iterator[Doubt]:

@@ -21,7 +21,7 @@ from extract.evidence import Evidence, weigh
 from extract.figures import Case
 from extract.questions import QuestionError, require
 from extract.two_samples import ratio_of_medians, unpaired
-from extract.verdict import Comparison, decide
+from extract.verdict import Comparison, Side, decide
 from extract.wording import sentence
 
 type Known = Callable[[Pair], Iterable[Doubt]]
@@ -84,6 +84,31 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One metric of a variant that is compared with none."""
+
+    metric: str
+    unit: str
+    better: str
+    side: Side
+
+
+def describe(
+    results: pd.DataFrame, audit: pd.DataFrame, scenario: str, variant: str, source: str = "promql"
+) -> Iterator[Alone]:
+    """Yield each metric of one variant by itself."""
+    chosen = results[results["source"] == source]
+    for (found, metric, name), values in read_values(chosen, audited(chosen, audit)).items():
+        if (found, name) == (scenario, variant) and values.by_block:
+            yield Alone(metric, values.unit, _better(metric), figures.side(values))
+
+
+def _better(metric: str) -> str:
+    query = queries.catalogue().get(metric)
+    return query.better if query else "neither"
+
+
 def _check(question: _Question, answers: _Answers) -> None:
     variants = {variant for _, variant in answers.cells}
     for variant in (question.baseline, *sorted(question.challengers or ())):
@@ -132,8 +157,7 @@ def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
 
 def _compared(case: Case, evidence: Evidence, margin: float, known: Known) -> Comparison:
     pair, found = case.pair, case.contrast
-    query = queries.catalogue().get(pair.metric)
-    better = query.better if query else "neither"
+    better = _better(pair.metric)
     challenger, baseline = figures.side(pair.challenger), figures.side(pair.baseline)
     outcome = decide(evidence, found.centre if found else 0.0, better)
     trimmed, otherwise, odd = figures.without_outliers(case, evidence, margin, better)
