@@ -9,11 +9,13 @@ asks Prometheus takes a time of its own, which does not grow with the tasks.
 """
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from statistics import median
@@ -43,8 +45,9 @@ def write(directory: Path, tasks: int) -> int:
     cells = []
     for number in range(_CELLS):
         begin = _BEGIN + number * (each * _GAP + 10**9)
-        cell = CellRecord("bench", "framework", f"variant-{number % 2}", number // 2 + 1, each,
-                          start=begin / 1e9 - 0.1, end=(begin + each * _GAP) / 1e9 + 0.5)  # fmt: skip
+        marks = (begin / 1e9 - 0.1, (begin + each * _GAP) / 1e9 + 0.5)
+        variant, repetition = f"variant-{number % 2}", number // 2 + 1
+        cell = CellRecord("bench", "framework", variant, repetition, each, *marks)
         _write_cell(directory / "traces", cell, begin, each)
         cells.append(cell)
     manifest = Manifest("session", "", "complete", (), "native", "native", {}, {}, (), (),
@@ -57,11 +60,11 @@ def _write_cell(directory: Path, cell: CellRecord, begin: int, count: int) -> No
     name = f"{cell.variant}-{cell.repetition}"
     for kind, made in (("generator", _sent), ("worker", _done)):
         labels = {f"taskscope.{key}": value for key, value in cell.labels("session").items()}
-        resource = {"service.name": kind, "service.instance.id": f"host:{name}", **labels}
+        about = {"service.name": kind, "service.instance.id": f"host:{name}", **labels}
         with (directory / f"{kind}-{name}.jsonl").open("w") as file:
             for numbers in batched(range(count), 10_000):
                 file.writelines(
-                    line for line, _ in spans.lines(made(numbers, begin, name), "redis", resource)
+                    line for line, _ in spans.lines(made(numbers, begin, name), "redis", about)
                 )
 
 
@@ -110,8 +113,18 @@ def extract(directory: Path) -> float:
     return seconds
 
 
-def measure(directory: Path) -> tuple[float, int]:
-    """Extract in a process of its own; return seconds, and its tree's largest resident memory."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One extraction: how long it took, the CPU time of its process, its largest memory."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def measure(directory: Path) -> Measured:
+    """Extract in a process of its own, whose start and imports count as CPU time."""
+    before = _used()
     command = [sys.executable, "-m", "benchmarks.extraction", "--only", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     peak = 0
@@ -120,7 +133,12 @@ def measure(directory: Path) -> tuple[float, int]:
         time.sleep(_POLL_SECONDS)
     if process.returncode or process.stdout is None:
         raise SystemExit(f"extraction failed with {process.returncode}")
-    return float(json.loads(process.stdout.read())), peak
+    return Measured(float(json.loads(process.stdout.read())), _used() - before, peak)
+
+
+def _used() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 def _resident(pid: int) -> int:
@@ -138,10 +156,12 @@ def main(sizes: tuple[int, ...]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             size = write(Path(scratch), tasks)
             found = [measure(Path(scratch)) for _ in range(_REPEATS)]
-        seconds, peak = median(s for s, _ in found), max(p for _, p in found)
+        seconds, cpu = (median(getattr(m, n) for m in found) for n in ("seconds", "cpu_seconds"))
+        peak = max(m.peak_bytes for m in found)
         sys.stdout.write(
             f"{tasks:>9,} tasks ({2 * tasks:,} spans, {size / 1e6:,.0f} MB): "
             f"median of {_REPEATS} {seconds:.2f} s, {1e6 * seconds / tasks:.1f} µs a task, "
+            f"CPU {cpu:.1f} s, "
             f"peak {peak / 2**20:,.0f} MiB\n"
         )
         sys.stdout.flush()

@@ -9,6 +9,7 @@ or writes it in the one form that Arrow expects.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def read(piece: Piece) -> Spans:
 def _plainly(piece: Piece, lines: bytes) -> Iterator[bytes]:
     with piece.path.open("rb") as file:
         before = file.read(piece.start).count(b"\n")
-    for number, line in enumerate(lines.splitlines(keepends=True), start=before + 1):
+    for number, line in enumerate(BytesIO(lines), start=before + 1):
         yield otlp.plain_line(line, f"{piece.path}, line {number}")
 
 

@@ -78,7 +78,7 @@ def plain_line(line: bytes, where: str) -> bytes:
     """
     try:
         return msgspec.json.encode(_decoder.decode(line)) + b"\n"
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise msgspec.DecodeError(f"{where}: {error}") from None
 
 

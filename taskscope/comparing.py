@@ -163,8 +163,8 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
             ),
             alone=(),
             settings={
-                variant: settings(_scenario(run.manifest, scenario), variant),
-                variant + OLDER: settings(_scenario(older, scenario), variant),
+                variant: _settings(run.manifest, scenario, variant),
+                variant + OLDER: _settings(older, scenario, variant),
             },
         )
         for scenario, variant in sides
@@ -174,6 +174,11 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
         baseline=of_cells(baseline, older, before.data),
         differences=tuple(found),
     )
+
+
+def _settings(manifest: Manifest, scenario: str, name: str) -> dict[str, Any]:
+    found = _scenario(manifest, scenario)
+    return settings(found, next(v for v in found["variants"] if v["name"] == name))
 
 
 def _names(scenarios: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -119,7 +119,10 @@ def summarise(  # noqa: PLR0913 - each narrows the question
                 *chosen,
                 verdicts=ordered(verdicts, metrics),
                 alone=alone,
-                settings={name: settings(scenario, name) for name in chosen if name},
+                settings={
+                    v["name"]: settings(scenario, v)
+                    for name in chosen for v in scenario["variants"] if v["name"] == name
+                },
                 overhead=costs.line(directory / "dataset", scenario["name"], chosen),
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
@@ -196,9 +199,8 @@ def headline(scenario: Mapping[str, Any]) -> tuple[str, str]:
     return first, second
 
 
-def settings(scenario: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What both sides have in common, then what a variant has of its own."""
-    variant = next(v for v in scenario["variants"] if v["name"] == name)
+def settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what both sides have in common, then what each has of its own."""
     common = {
         "framework": variant["framework"],
         "concurrency": scenario["run"]["concurrency"],
