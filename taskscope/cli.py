@@ -15,7 +15,7 @@ from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
-from taskscope import interruption, rundir
+from taskscope import exporting, interruption, rundir
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.plan import plan
@@ -180,6 +180,29 @@ def compare(  # noqa: PLR0913 - the options of a comparison
         raise typer.Exit(_FIRED)
     if not summary.trustworthy:
         raise typer.Exit(_INVALID)
+
+
+@app.command()
+def export(
+    directory: Directory,
+    *,
+    form: Annotated[
+        Literal["legacy"],
+        typer.Option("--format", help="A CSV file and statistics for each scenario, as JSON."),
+    ] = "legacy",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to.  [default: results/ in the run]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's dataset in another form: that of the older suite.
+
+    Example:
+        taskscope export runs/20261121T120000-throughput --format legacy --out results
+
+    """
+    written = exporting.export(directory, form, out)
+    _print(as_json, written, lambda: typer.echo("\n".join(written)))
 
 
 @app.command()
