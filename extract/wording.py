@@ -110,6 +110,8 @@ def _what_would(comparison: Comparison) -> str:
     if more.value is None:
         return f"{shown}{more.reason}.".capitalize()
     noun = "repetition" if more.value == 1 else "repetitions"
+    if comparison.size.endswith("repetitions"):
+        noun += " of each run"
     return f"{shown}about {more.value:,.0f} more {noun} would settle it."
 
 

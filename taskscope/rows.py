@@ -97,22 +97,20 @@ def _side(metric: str, side: Side, write: Write) -> str:
 
 
 def _ratio(found: Verdict) -> str:
-    """Write the ratio with its interval; the difference where there is no ratio, but a zero."""
-    figure, sign, landmark, unit = found.ratio, "", 1.0, ""
-    if found.deciding == "difference":
-        if set(found.challenger.values) == set(found.baseline.values) == {0.0}:
-            return ""
-        figure, sign, landmark, unit = found.difference, "+", 0.0, f" {found.unit}"
+    """Write the ratio with its interval, or nothing where a value of 0 has none."""
+    figure = found.ratio
     if figure.value is None:
         return ""
     ends = [end for end in (figure.lower, figure.upper) if end is not None]
     if not ends or set(ends) == {figure.value}:
-        return f"{figure.value:{sign}.3g}{unit}"
-    form = sign + form_of(figure.value, ends, landmark)
-    between = " to ".join(f"{end:{form}}" for end in ends)
+        return f"{figure.value:.3g}"
+    form = form_of(figure.value, ends, 1.0)
     at = {"at most": "≤ ", "at least": "≥ ", "": ""}[found.bound]
-    between = between if len(ends) > 1 else f"{'≤' if figure.lower is None else '≥'} {between}"
-    return f"{at}{figure.value:{form}}{unit} ({between})"
+    return f"{at}{figure.value:{form}} ({at if len(ends) == 1 else ''}{_to(ends, form)})"
+
+
+def _to(ends: Sequence[float], form: str) -> str:
+    return " to ".join(f"{end:{form}}" for end in ends)
 
 
 def _verdict(found: Verdict) -> str:

@@ -69,8 +69,8 @@ def _figures(comparison: Comparison) -> Table:
         for row in rows.rows(comparison):
             table.add_row(row.label, *row.sides)
         return table
-    table.add_column("ratio", justify="right")
-    table.add_column("verdict")
+    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in rows.rows(comparison):
         colour = _COLOURS.get(row.outcome, "") if row.outcome else ""
         table.add_row(row.label, *row.sides, row.ratio, Text(row.verdict, style=colour))
