@@ -51,8 +51,7 @@ def derive(directory: Path, manifest: Manifest, prometheus: PrometheusConnect) -
     results = pd.DataFrame(rows, columns=_RESULT_COLUMNS).astype(
         {"repetition": "int64", "value": "float64", "lower": "float64", "upper": "float64"}
     )
-    cells = [traces.of_cell(attempts, cell, "started_ns") for cell in manifest.cells]
-    tasks = pd.concat(cells, ignore_index=True) if cells else attempts
+    tasks = traces.of_cells(attempts, manifest.cells)
     return Dataset(results, tasks, _audit(manifest, results), _agreement(results))
 
 
