@@ -17,6 +17,7 @@ from taskscope import interruption, rundir
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.plan import plan
+from taskscope.reporting import write_report
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
 from taskscope.session import run as run_session
@@ -163,6 +164,20 @@ def trace(
         raise UsageError(f"No task {task} was measured in this run.",
                          "taskscope trace DIR --slowest 20 lists some.")  # fmt: skip
     _print(as_json, rows, lambda: Console().print(waterfall_table(rows)))
+
+
+@app.command()
+def report(directory: Directory, *, as_json: Json = False) -> None:
+    """Write a run's report: one HTML file that needs no network, a summary, and the charts.
+
+    Example:
+        taskscope report runs/20261121T120000-throughput
+
+    """
+    manifest = rundir.open_run(directory)
+    written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
+    _print(as_json, {"page": written[0], "files": written},
+           lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
 
 
 @app.command()

@@ -84,15 +84,15 @@ def _comparison(
         second=second,
         lines=tuple(compare(manifest, data, name, first, second)),
         settings={
-            v["name"]: _settings(scenario, v)
+            v["name"]: settings(scenario, v)
             for v in scenario["variants"]
             if v["name"] in {first, second}
         },
     )
 
 
-def _settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
-    """What both sides have in common, then what each has of its own."""
+def settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what both sides have in common, then what each has of its own."""
     common = {
         "framework": variant["framework"],
         "concurrency": scenario["run"]["concurrency"],
