@@ -77,6 +77,8 @@ def _range(view: View, query: queries.Query, variant: str) -> str:
     if len(set(values)) < 2 or in_lowest(query.name, max(values)):  # noqa: PLR2004 - a range
         return ""
     low, high = (words.quantity(end, query.unit) for end in (min(values), max(values)))
+    if low == high:
+        return ""
     (a, unit_a), (b, unit_b) = (text.split(" ", 1) for text in (low, high))
     return f"{a}–{b}" if unit_a == unit_b else f"{low} – {high}"
 
@@ -99,7 +101,7 @@ def parts(view: View) -> list[Part]:
             stage.replace("_", " "),
             tuple(table[variant].get(stage) for variant in view.variants),
             tuple(
-                f"{table[v][stage].value / totals[v]:.0%}"
+                f"{table[v][stage].value / totals[v]:.1%}"
                 if stage in table[v] and totals[v]
                 else ""
                 for v in view.variants

@@ -1,5 +1,6 @@
 """Numbers for people: rounded, with a unit, and each with where it came from."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def digits(value: float) -> str:
     if abs(value) >= _LARGE or value == int(value):
         return f"{value:,.0f}"
     text = f"{value:.3g}"
-    return f"{value:.6f}".rstrip("0") if "e" in text else text
+    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}" if "e" in text else text
 
 
 def ratio(value: float, ends: tuple[float, ...] = ()) -> str:
