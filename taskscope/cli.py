@@ -17,7 +17,6 @@ from taskscope import interruption, rundir
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.plan import plan
-from taskscope.reporting import write_report
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
 from taskscope.session import run as run_session
@@ -174,6 +173,8 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
         taskscope report runs/20261121T120000-throughput
 
     """
+    from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
+
     manifest = rundir.open_run(directory)
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
     _print(as_json, {"page": written[0], "files": written},

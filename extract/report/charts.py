@@ -48,17 +48,21 @@ def _throughput(view: View) -> Chart:
 
 
 def _middle(variant: str, values: Sequence[float]) -> Iterator[Row]:
-    """Yield the median, and the interval of the geometric mean where there is one."""
+    """Yield the median, and the interval of the geometric mean: without width if there is none."""
     if not values:
         return
     text = f"median {words.quantity(median(values), 'tasks/s')}"
     yield {"kind": "median", "variant": variant, "value": median(values), "text": text}
     paired = pair_up(tuple(values), (1.0,) * len(values))
     found = figure(paired) if paired and paired.scale == "ratio" else None
-    if found and found.lower is not None and found.upper is not None:
-        low, high = (words.quantity(end, "tasks/s") for end in (found.lower, found.upper))
-        yield {"kind": "interval", "variant": variant, "low": found.lower, "high": found.upper,
-               "text": f"95 % interval {low} to {high}"}  # fmt: skip
+    low, high = (found.lower, found.upper) if found else (None, None)
+    text = "no interval: " + (found.reason if found else "a repetition without throughput")
+    if low is None or high is None:
+        low, high = median(values), median(values)
+    else:
+        ends = " to ".join(words.quantity(end, "tasks/s") for end in (low, high))
+        text = f"95 % interval {ends}"
+    yield {"kind": "interval", "variant": variant, "low": low, "high": high, "text": text}
 
 
 def _latency(view: View) -> Chart:

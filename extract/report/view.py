@@ -56,13 +56,13 @@ class View:
 
     def values(self, metric: str, variant: str, source: str = "promql") -> list[float]:
         """Return a variant's values of a metric, in the order of the repetitions."""
-        table = self.results
-        chosen = table[
-            (table["metric"] == metric)
-            & (table["variant"] == variant)
-            & (table["source"] == source)
-        ]
-        return [float(v) for v in chosen.sort_values("repetition")["value"]]
+        return list(self._values.get((metric, variant, source), ()))
+
+    @cached_property
+    def _values(self) -> Mapping[tuple[str, str, str], list[float]]:
+        table = self.results.sort_values("repetition")
+        groups = table.groupby(["metric", "variant", "source"])["value"]
+        return {(str(m), str(v), str(s)): values.tolist() for (m, v, s), values in groups}
 
     @cached_property
     def stages(self) -> Mapping[str, pd.DataFrame]:

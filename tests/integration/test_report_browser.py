@@ -75,6 +75,15 @@ def test_every_chart_is_drawn_without_an_error_or_a_request(
     assert f'data-drawn="{len(drawn)}"' in seen.dom
 
 
+def test_one_repetition_is_drawn_without_an_error(
+    tmp_path: Path, look: Callable[..., Seen]
+) -> None:
+    values = {key: series[:1] for key, series in FASTER.items()}
+    seen = look(report.write(tmp_path / "report", run({"s": (values, {})}))[0])
+    assert seen.console == ()
+    assert seen.drawn()["s-throughput"] > 1
+
+
 @pytest.mark.parametrize(
     "broken",
     ['<img src="http://127.0.0.1:9/x.png">', "<script>alert(1)</script>",
@@ -129,7 +138,6 @@ def test_a_run_without_its_dataset_gets_both(
     throughput_run: Finished, copy_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     directory = copy_run(throughput_run.directory, tmp_path / "copy")
-    shutil.rmtree(directory / "dataset")
     done = taskscope("report", directory)
     assert done.returncode == 0, done.stderr
     assert str(directory / "report" / "report.html") in done.stdout

@@ -33,13 +33,13 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", APART)
 def test_dependencies_point_one_way(package: str) -> None:
-    for path in (ROOT / package).glob("*.py"):
+    for path in (ROOT / package).rglob("*.py"):
         assert not imported(path) & APART[package], path
 
 
 def test_only_adapters_import_a_framework() -> None:
     for package in PACKAGES:
-        for path in (ROOT / package).glob("*.py"):
+        for path in (ROOT / package).rglob("*.py"):
             if path.name not in ADAPTERS:
                 assert not imported(path) & {"celery", "asynctasq", "kombu", "billiard"}, path
 
@@ -70,7 +70,7 @@ def test_a_frameworks_name_stays_in_its_adapters() -> None:
         "compose/broker.py",  # says why the oldest Redis is what it is
     }  # fmt: skip
     for package in PACKAGES:
-        for path in (ROOT / package).glob("*.py"):
+        for path in (ROOT / package).rglob("*.py"):
             where = str(path.relative_to(ROOT))
             if path.name in ADAPTERS or where in known:
                 continue
