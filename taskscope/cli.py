@@ -299,6 +299,22 @@ def trace(
 
 
 @app.command()
+def report(directory: Directory, *, as_json: Json = False) -> None:
+    """Write a run's report: one HTML file that needs no network, a summary, and the charts.
+
+    Example:
+        taskscope report runs/20261121T120000-throughput
+
+    """
+    from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
+
+    manifest = rundir.open_run(directory)
+    written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
+    _print(as_json, {"page": written[0], "files": written},
+           lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
+
+
+@app.command()
 def scenarios(*, as_json: Json = False) -> None:
     """List the scenarios that come with taskscope."""
     known = [

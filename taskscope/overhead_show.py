@@ -156,7 +156,7 @@ def sentence(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> str
 def shift(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> Estimate | None:
     """Return by how much the mode shifts the ratio of the first two variants' throughputs."""
     line = found.line(pair_name(*variants[:2]), mode, THROUGHPUT) if len(variants) > 1 else None
-    return line and line.change
+    return line.change if line else None
 
 
 def _shares(found: Ledger, variants: Sequence[str], mode: str) -> Iterator[str]:

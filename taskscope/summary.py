@@ -170,11 +170,11 @@ def _figures(
     return judge.compare_all(
         results, audit, baseline=second, challengers=[first], margin=margin, source=source,
         metrics=[metric for metric in metrics if metric in known],
-        known={(answers.scenario, first): list(_doubts(answers.costs, pair))},
+        known={(answers.scenario, first): list(doubts(answers.costs, pair))},
     ), ()  # fmt: skip
 
 
-def _doubts(costs: Ledger | None, pair: tuple[str, str]) -> Iterator[Doubt]:
+def doubts(costs: Ledger | None, pair: tuple[str, str]) -> Iterator[Doubt]:
     """Yield a doubt where instrumentation is shown to cost one side more than the other."""
     bias = shift(costs, pair) if costs else None
     if bias and bias.nonzero:

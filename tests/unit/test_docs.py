@@ -45,7 +45,7 @@ def test_every_kind_of_doubt_is_documented() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "export", "overhead", "trace"):
+    for name in ("run", "extract", "compare", "report", "export", "overhead", "trace"):
         result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
