@@ -25,6 +25,8 @@ NORMAL: Final = 1.5
 COUNTS: Final = 0.2
 #: Where the life is normal for its cell, only a cause that explains this share is named first.
 MAIN: Final = 0.5
+#: A standstill that explains this much of what the first cause does goes first: it explains both.
+CLOSE: Final = 0.8
 #: Long tasks must have held this share of a prefetch wait for it to be stuck behind them.
 STUCK: Final = 0.5
 #: What takes less is no long task, however quick the others are.
@@ -126,6 +128,11 @@ class Case:
         """Return how much of a stage the worker stood still for, in nanoseconds."""
         return sum(overlap(segment.span, (p.start_ns, p.end_ns)) for p in self.pauses)
 
+    def idle(self, segment: Segment) -> int:
+        """Return how much of that no long task explains as well."""
+        idle = (p for p in self.pauses if p.sign == "idle")
+        return sum(overlap(segment.span, (p.start_ns, p.end_ns)) for p in idle)
+
     def took(self, segment: Segment, what: str) -> str:
         """Say how much of the life a stage took."""
         share = self.life.share(segment.ns)
@@ -138,8 +145,9 @@ type Rule = Callable[[Case], Iterator[Cause]]
 def write(ns: float) -> str:
     """Write a duration with a unit that suits it."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= size:
-            return f"{ns / size:,.3g} {unit}" if ns < 1000 * size else f"{ns / size:,.0f} {unit}"
+        if ns >= 0.9995 * size:  # what would be rounded to 1,000 of the next smaller unit
+            digits = ".3g" if ns < 999.5 * size else ".0f"
+            return f"{ns / size:,{digits}} {unit}"
     return f"{ns:.0f} ns"
 
 

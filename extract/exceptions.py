@@ -52,11 +52,8 @@ def failures(directory: Path, span_ids: Collection[str]) -> dict[str, Failure]:
     msgspec.DecodeError, naming file and line, for any other that cannot be read.
     """
     wanted = {span_id: span_id.encode() for span_id in span_ids}
-    found: dict[str, Failure] = {}
-    for path in sorted(directory.glob("*.jsonl")) if wanted else ():
-        for span_id, failure in _of_file(path, wanted):
-            found[span_id] = failure
-    return found
+    paths = sorted(directory.glob("*.jsonl")) if wanted else []
+    return {span_id: failure for path in paths for span_id, failure in _of_file(path, wanted)}
 
 
 def _of_file(path: Path, wanted: dict[str, bytes]) -> Iterator[tuple[str, Failure]]:

@@ -92,14 +92,12 @@ def _queued(case: Case) -> tuple[int, tuple[str, ...]]:
 def _in_hand(case: Case) -> tuple[int, tuple[str, ...]]:
     wait, around = case.life.of("prefetch_wait"), case.around
     slots = around.slots(case.instance)
-    held = around.held(case.instance).count(wait.start_ns)
-    executing = around.executing_on(case.instance).count(wait.start_ns)
-    if not wait.ns or held + executing < slots or _blocked(case)[0] >= STUCK * wait.ns:
+    others = len(around.executing_on(case.instance).within(*wait.span)) if wait.ns else 0
+    if others < slots or _blocked(case)[0] >= STUCK * wait.ns:
         return 0, ()
     return wait.ns - case.paused(wait), (
         case.took(wait, "Waiting in its worker's hands"),
-        f"When it was received, its worker executed {executing:,} of {slots:,} at once.",
-        f"It held {many(held, 'other')} in hand.",
+        f"Its worker executed {many(others, 'other')} meanwhile, {slots:,} at once.",
     )
 
 
@@ -108,7 +106,7 @@ def stuck(case: Case) -> Iterator[Cause]:
     wait = case.life.of("prefetch_wait")
     blocked, long = _blocked(case)
     if wait.ns and blocked >= STUCK * wait.ns:
-        explains = min(blocked, wait.ns) - case.paused(wait)
+        explains = min(blocked, wait.ns) - case.idle(wait)
         yield from cause("stuck behind a prefetched long task", explains,
                          case.took(wait, "Waiting in its worker's hands"),
                          f"{blocked / wait.ns:.0%} of that its process was executing "
@@ -146,7 +144,7 @@ def itself(case: Case) -> Iterator[Cause]:
     """Slow itself: executed three times as long as is typical of its task, or longer."""
     execution = case.life.of("execution")
     typical = case.around.typical(case.row, case.around.execution_ns)
-    active = execution.ns - case.paused(execution)
+    active = execution.ns - case.idle(execution)
     if typical is None:
         beside = "There are too few others to say whether that is long."
         yield from cause("slow itself", active, case.took(execution, "Executing it"), beside)
@@ -163,7 +161,7 @@ def settling(case: Case) -> Iterator[Cause]:
     known = (at["acked"] - at["completed"])[at["acked"] > 0]
     typical = float(np.median(known)) if len(known) else 0.0
     if ack.ns >= LONG * typical:
-        yield from cause("slow to acknowledge", ack.ns - case.paused(ack),
+        yield from cause("slow to acknowledge", ack.ns - case.idle(ack),
                          case.took(ack, "Acknowledging it"),
                          f"The median of its cell is {write(typical)}.")  # fmt: skip
 

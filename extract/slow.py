@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from extract.causes import (
+    CLOSE,
     COUNTS,
     MAIN,
     NORMAL,
@@ -187,13 +188,18 @@ def _decide(case: Case) -> tuple[Cause, Cause | None]:
     """Return the cause that explains most, and a second that counts too."""
     causes = [c for rule in RULES for c in rule(case)]
     causes = [c for c in causes if case.life.share(c.explains_ns) >= COUNTS]
-    causes.sort(key=lambda c: -c.explains_ns)
+    most = max((c.explains_ns for c in causes), default=0)
+    causes.sort(key=lambda c: (not _explains_others(c, most), -c.explains_ns))
     usual, said = _usual(case)
     if not causes or (usual and case.life.share(causes[0].explains_ns) < MAIN):
         found = _no_rule(case, usual=usual)
         causes = [found, *causes]
     first = replace(causes[0], evidence=(*causes[0].evidence, *said))
     return first, causes[1] if len(causes) > 1 else None
+
+
+def _explains_others(cause: Cause, most: int) -> bool:
+    return cause.kind == "worker paused or starved" and cause.explains_ns >= CLOSE * most
 
 
 def _usual(case: Case) -> tuple[bool, tuple[str, ...]]:
@@ -203,8 +209,9 @@ def _usual(case: Case) -> tuple[bool, tuple[str, ...]]:
         return False, ()
     median, whose = typical
     usual = case.life.ns <= NORMAL * median
-    verdict = "which is usual here" if usual else f"{case.life.ns / median:,.3g} times as long"
-    return usual, (f"In all it took {write(case.life.ns)}, {verdict}: {whose} is {write(median)}.",)
+    times = f"{case.life.ns / median:,.3g} times {whose} ({write(median)})"
+    said = f"In all it took {write(case.life.ns)}, {times}"
+    return usual, (f"{said}, as is usual here." if usual else f"{said}.",)
 
 
 def _no_rule(case: Case, *, usual: bool) -> Cause:

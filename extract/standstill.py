@@ -2,8 +2,9 @@
 
 Two signs of it. *Idle*: fewer attempts executed than the worker can execute at once, another was in
 its hands or in its queue, and for 200 ms it received, began, ended and acknowledged nothing.
-*Frozen*: two attempts or more were executing, every one of them three times as long as is typical
-of its task or longer, and for at least half of the shortest of them nothing happened.
+*Frozen*: two attempts or more were executing, every one three times as long as is typical of its
+task or longer; nothing happened for half of the shortest of them; all ended soon afterwards; and no
+other attempt of the cell took as long. That they were just long is possible, and named as well.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ LONG: Final = 3.0
 _LEAST_NS: Final = int(LEAST_SECONDS * 1e9)
 _SHARE: Final = 0.5
 _SEVERAL: Final = 2
+_SOON: Final = 2.0
+_SOON_NS: Final = 50_000_000  # for a process that is woken late
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def _judge(cell: Surroundings, instance: int, start: int, end: int) -> Iterator[
     free = len(executing) < cell.slots(instance)
     if free and begins:
         start = max(start, min(begins))
-    elif not _frozen(cell, executing, end - start):
+    elif not _frozen(cell, executing, start, end):
         return
     if end - start >= _LEAST_NS:
         yield Standstill(
@@ -76,13 +79,20 @@ def _startable(cell: Surroundings, instance: int, start: int, end: int) -> Overl
     return held if alone else held.where(np.array(could, dtype=np.bool_))
 
 
-def _frozen(cell: Surroundings, executing: Overlaps, length: int) -> bool:
+def _frozen(cell: Surroundings, executing: Overlaps, start: int, end: int) -> bool:
     if len(executing) < _SEVERAL:
         return False
     took = cell.execution_ns[executing.rows]
-    typical = (cell.typical(int(row), cell.execution_ns) for row in executing.rows)
-    long = all(t is not None and ns >= LONG * t[0] for ns, t in zip(took, typical, strict=True))
-    return long and length >= _SHARE * int(took.min())
+    shortest = _SHARE * int(took.min())
+    typical = [cell.typical(int(row), cell.execution_ns) for row in executing.rows]
+    ended = cell.at["completed"][executing.rows]
+    together = all(
+        t is not None and ns >= LONG * t[0] and at <= end + _SOON_NS + _SOON * t[0]
+        for ns, at, t in zip(took, ended, typical, strict=True)
+    )
+    meanwhile = (cell.at["started"] < end) & (cell.at["completed"] > start)
+    usual = bool(((cell.execution_ns >= shortest) & ~meanwhile).any())
+    return together and end - start >= shortest and not usual
 
 
 def _others(cell: Surroundings, start: int, end: int) -> tuple[int, int]:

@@ -59,7 +59,8 @@ class Surroundings:
         known = [np.where(self.at[n] == MISSING, np.iinfo(np.int64).max, self.at[n])
                  for n in ("scheduled", "sent", "received", "started")]  # fmt: skip
         last: Ns = np.maximum(self.at["completed"], self.at["acked"])
-        return last - np.minimum.reduce(known)
+        first: Ns = np.minimum.reduce(known)
+        return last - first
 
     def typical(self, row: int, values: Ns) -> tuple[float, str] | None:
         """Return the median of all attempts at the same task, and whose it is.
@@ -80,8 +81,8 @@ class Surroundings:
     @cached_property
     def _entered(self) -> Ns:
         early = self.at["received"] < self.at["due"]
-        late: Ns = np.maximum(self.at["sent"], self.at["due"])
-        return np.where(early, self.at["sent"], late)
+        ready: Ns = np.maximum(self.at["sent"], self.at["due"])
+        return np.where(early, self.at["sent"], ready)
 
     @cached_property
     def redelivered(self) -> NDArray[np.bool_]:
