@@ -126,7 +126,7 @@ def _blocked(case: Case) -> tuple[int, Overlaps]:
 
 def _long(case: Case, index: Intervals, wait: Segment) -> Overlaps:
     found, took = index.within(*wait.span), case.around.execution_ns
-    typical = case.around.typical(case.row, took)
+    typical = case.around.typical(case.row, "execution")
     least = max(LONG * (typical[0] if typical else took[case.row]), LONG_SECONDS * _NS)
     return found.where((took[found.rows] >= least) & (found.rows != case.row))
 
@@ -143,7 +143,7 @@ def _named(case: Case, some: Overlaps) -> str:
 def itself(case: Case) -> Iterator[Cause]:
     """Slow itself: executed three times as long as is typical of its task, or longer."""
     execution = case.life.of("execution")
-    typical = case.around.typical(case.row, case.around.execution_ns)
+    typical = case.around.typical(case.row, "execution")
     active = execution.ns - case.idle(execution)
     if typical is None:
         beside = "There are too few others to say whether that is long."

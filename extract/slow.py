@@ -204,7 +204,7 @@ def _explains_others(cause: Cause, most: int) -> bool:
 
 def _usual(case: Case) -> tuple[bool, tuple[str, ...]]:
     """Tell whether its whole life is within the normal range of its cell, and say so."""
-    typical = case.around.typical(case.row, case.around.total_ns)
+    typical = case.around.typical(case.row, "total")
     if typical is None:
         return False, ()
     median, whose = typical

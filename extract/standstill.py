@@ -84,7 +84,7 @@ def _frozen(cell: Surroundings, executing: Overlaps, start: int, end: int) -> bo
         return False
     took = cell.execution_ns[executing.rows]
     shortest = _SHARE * int(took.min())
-    typical = [cell.typical(int(row), cell.execution_ns) for row in executing.rows]
+    typical = [cell.typical(int(row), "execution") for row in executing.rows]
     ended = cell.at["completed"][executing.rows]
     together = all(
         t is not None and ns >= LONG * t[0] and at <= end + _SOON_NS + _SOON * t[0]

@@ -5,7 +5,7 @@ Each index is built when first asked for, so that one task of a million costs a 
 
 from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,9 @@ class Surroundings:
     def __init__(self, attempts: pd.DataFrame) -> None:
         self.attempts = attempts.reset_index(drop=True)
         self.at = {name: as_ns(self.attempts[f"{name}_ns"], MISSING) for name in INSTANTS}
-        instances = self.attempts["worker"].str.rpartition("/")[0]
-        self.worker = _codes(self.attempts["worker"])
-        self.instance = _codes(instances)
+        self.worker, names = pd.factorize(self.attempts["worker"])
+        instances = [str(name).rpartition("/")[0] for name in names]
+        self.instance = _codes(pd.Series(instances, dtype=object))[self.worker]
         self.queue = _codes(self.attempts["queue"])
         self.task = _codes(self.attempts["task"])
         self.executing: Callable[[int], Intervals] = cache(self._executing)
@@ -40,6 +40,8 @@ class Surroundings:
         self.waiting: Callable[[int], Intervals] = cache(self._waiting)
         self.events: Callable[[int], Ns] = cache(self._events)
         self.serving: Callable[[int], list[int]] = cache(self._serving)
+        self.slots: Callable[[int], int] = cache(self._slots)
+        self.median: Callable[[str, int | None], tuple[float, int]] = cache(self._median)
         self.consumed: Callable[[int], list[int]] = cache(self._consumed)
 
     def life(self, row: int) -> Life:
@@ -62,17 +64,23 @@ class Surroundings:
         first: Ns = np.minimum.reduce(known)
         return last - first
 
-    def typical(self, row: int, values: Ns) -> tuple[float, str] | None:
+    def typical(self, row: int, of: Literal["execution", "total"]) -> tuple[float, str] | None:
         """Return the median of all attempts at the same task, and whose it is.
 
         With few of them it is the median of the whole cell; None where that has few as well.
         """
-        same = values[self.task == self.task[row]]
-        if len(same) >= FEWEST_PEERS:
-            return float(np.median(same)), f"the median of {len(same):,} of the same task"
-        if len(values) >= FEWEST_PEERS:
-            return float(np.median(values)), f"the median of all {len(values):,} in its cell"
-        return None
+        median, peers = self.median(of, int(self.task[row]))
+        if peers >= FEWEST_PEERS:
+            return median, f"the median of {peers:,} of the same task"
+        median, peers = self.median(of, None)
+        return (
+            (median, f"the median of all {peers:,} in its cell") if peers >= FEWEST_PEERS else None
+        )
+
+    def _median(self, of: str, task: int | None) -> tuple[float, int]:
+        values = self.execution_ns if of == "execution" else self.total_ns
+        chosen = values if task is None else values[self.task == task]
+        return float(np.median(chosen)), len(chosen)
 
     def entered(self, row: int) -> int:
         """Return when an attempt began to wait in the broker, on nobody's purpose."""
@@ -94,7 +102,7 @@ class Surroundings:
         found[again.index[again]] = True
         return found
 
-    def slots(self, instance: int) -> int:
+    def _slots(self, instance: int) -> int:
         """Return how many attempts an instance executed at once, at most."""
         return self.executing_on(instance).most_at_once() or 1
 
@@ -128,7 +136,7 @@ class Surroundings:
         mine = self.instance == instance
         names = ("received", "started", "completed", "acked")
         instants = np.concatenate([self.at[name][mine] for name in names])
-        return np.unique(instants[instants != MISSING])
+        return np.sort(instants[instants != MISSING])
 
     def _serving(self, queue: int) -> list[int]:
         return [int(i) for i in np.unique(self.instance[self.queue == queue])]
