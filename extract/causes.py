@@ -23,10 +23,12 @@ type Kind = Literal[
 NORMAL: Final = 1.5
 #: A cause counts that explains this share of the life.
 COUNTS: Final = 0.2
-#: Where the life is normal for its cell, only a cause that explains this share is named first.
+#: Where the life is normal for its cell, causes are named first that explain this share together.
 MAIN: Final = 0.5
 #: A standstill that explains this much of what the first cause does goes first: it explains both.
 CLOSE: Final = 0.8
+#: Workers are full that execute this share of what they can at once.
+FULL: Final = 0.8
 #: Long tasks must have held this share of a prefetch wait for it to be stuck behind them.
 STUCK: Final = 0.5
 #: What takes less is no long task, however quick the others are.

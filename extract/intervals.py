@@ -41,6 +41,10 @@ class Intervals:
         overlap_ns = np.minimum(self.ends[some], end) - np.maximum(starts, start)
         return Overlaps(self.rows[some], starts, overlap_ns)
 
+    def busy_ns(self, start: int, end: int) -> int:
+        """Return how long all of them together took between two instants."""
+        return int(self.within(start, end).overlap_ns.sum())
+
     def most_at_once(self) -> int:
         """Return how many there were at once, at most."""
         # When the n-th begins, as many as ended by then are over.

@@ -7,6 +7,7 @@ import numpy as np
 
 from extract.causes import (
     BUSY_CORES,
+    FULL,
     IDLE_CORES,
     LATE_SECONDS,
     LONG_SECONDS,
@@ -61,7 +62,7 @@ def again(case: Case) -> Iterator[Cause]:
 
 
 def backlog(case: Case) -> Iterator[Cause]:
-    """Behind a backlog: as many tasks lay before it as the workers execute at once, or more."""
+    """Behind a backlog: as many in its queue as its workers take at once, or these were full."""
     queued, said = _queued(case)
     in_hand, said_in_hand = _in_hand(case)
     yield from cause("behind a backlog", queued + in_hand, *said, *said_in_hand)
@@ -75,16 +76,15 @@ def _queued(case: Case) -> tuple[int, tuple[str, ...]]:
     serving = around.serving(case.queue)
     slots = sum(around.slots(i) for i in serving)
     depth, taken = waiting.count(entered), waiting.ended(*wait.span)
-    busy = sum(around.held(i).count(entered) + around.executing_on(i).count(entered)
-               for i in serving)  # fmt: skip
-    if depth + busy < slots:
+    busy = sum(around.executing_on(i).busy_ns(*wait.span) for i in serving) / wait.ns
+    if depth < slots and busy < FULL * slots:
         return 0, ()
     sampled = case.samples.queue_depth(case.cell, _queue_name(case), wait.start_ns)
     return wait.ns - case.paused(wait), (
         case.took(wait, "Waiting in the broker"),
         f"When it was sent, {many(depth, 'task')} lay in its queue.",
-        f"Its workers executed or held {busy:,} then; they execute {slots:,} at once.",
-        f"They took {taken:,} others while it waited, {taken / (wait.ns / _NS):,.4g} a second.",
+        f"Until it was received, its workers executed {busy:.3g} of {slots:,} at once.",
+        f"They received {taken:,} others meanwhile, {taken / (wait.ns / _NS):,.4g} a second.",
         f"Prometheus had sampled a depth of {sampled:,.0f}." if sampled is not None else "",
     )
 

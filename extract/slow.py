@@ -191,7 +191,8 @@ def _decide(case: Case) -> tuple[Cause, Cause | None]:
     most = max((c.explains_ns for c in causes), default=0)
     causes.sort(key=lambda c: (not _explains_others(c, most), -c.explains_ns))
     usual, said = _usual(case)
-    if not causes or (usual and case.life.share(causes[0].explains_ns) < MAIN):
+    explained = case.life.share(sum(c.explains_ns for c in causes))
+    if not causes or (usual and explained < MAIN):
         found = _no_rule(case, usual=usual)
         causes = [found, *causes]
     first = replace(causes[0], evidence=(*causes[0].evidence, *said))

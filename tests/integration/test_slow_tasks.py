@@ -19,7 +19,7 @@ from extract.slow import Slow, choose, explain
 from extract.traces import read_traces
 
 MUST_SHOW_SECONDS = 0.6
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +121,10 @@ def test_a_stopped_worker_is_paused(
     server: RedisServer, tmp_path: Path, *, whole_group: bool
 ) -> None:
     with stage(tmp_path, server.url, "celery", *celery(2)) as it:
-        it.naps(40)
-        it.napped(15)
+        it.naps(20)
+        it.napped(5)
         _stop_for_a_while(it.worker, whole_group=whole_group)
-        it.napped(40)
+        it.napped(20)
         tasks = it.tasks()
         (slow,) = explain(tasks, choose(tasks, 1))
     assert slow.cause.kind == "worker paused or starved", shown(slow)

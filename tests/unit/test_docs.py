@@ -78,6 +78,7 @@ def test_every_cause_of_slowness_is_documented_with_its_bounds() -> None:
     for said in (f"a fifth ({causes.COUNTS})", f"up to {causes.NORMAL} times its typical",
                  f"half ({causes.MAIN}) of it", f"fewer than {FEWEST_PEERS} of the task",
                  f"for {standstill.LEAST_SECONDS} s", f"explains {causes.CLOSE} of what",
+                 f"(executed {causes.FULL} of that)",
                  f"each {standstill.LONG:g} times", f"up to {causes.IDLE_CORES} cores",
                  f"from {causes.BUSY_CORES} on"):  # fmt: skip
         assert said in " ".join(page.split()), said

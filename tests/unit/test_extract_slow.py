@@ -32,13 +32,23 @@ def test_behind_a_backlog() -> None:
     evidence = " ".join(slow.cause.evidence)
     assert "Waiting in the broker took 951 ms of 1 s (95%)." in evidence
     assert "19 tasks lay in its queue" in evidence
-    assert "They took 19 others while it waited" in evidence
+    assert "They received 19 others meanwhile" in evidence
     assert slow.second is None
 
 
 def test_the_first_of_a_burst_is_behind_nothing() -> None:
     assert asked("b0", burst(20)).queue_depth == 0
     assert asked("b0", burst(20)).cause.kind == "nothing unusual"
+
+
+def test_full_workers_are_a_backlog_even_of_an_empty_queue() -> None:
+    rows = [*calm(20), attempt("long", 5000, 5001, 5002, 5900)]
+    slow = asked("x", [*rows, attempt("x", 5010, 5901, 5902, 5912)])
+    assert (slow.queue_depth, slow.cause.kind) == (0, "behind a backlog")
+    assert "its workers executed 0.999 of 1 at once" in " ".join(slow.cause.evidence)
+    at_ease = [*calm(20, every=20), *calm(2, first=900, every=0)]  # two at once, elsewhen
+    slow = asked("y", [*at_ease, attempt("y", 101, 250, 252, 262)])
+    assert (slow.queue_depth, slow.cause.kind) == (0, "not explained")
 
 
 def test_other_queues_and_cells_are_no_backlog() -> None:
