@@ -9,13 +9,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from extract.causes import write
+from extract.causes import many, write
 
 type Record = Mapping[str, Any]
 
 _NS_PER_MS: Final = 1e6
 _BAR, _NARROWEST_BAR = 24, 16
 _MESSAGE = 120
+_NAMED = 3
 
 
 class _Look(NamedTuple):
@@ -171,8 +172,9 @@ def _facts(record: Record) -> Iterator[RenderableType]:
     for title, neighbours in (("Its process executed meanwhile", record["executing"]),
                               ("Its worker held meanwhile", record["held"])):  # fmt: skip
         if neighbours["count"]:
-            yield Text(f"{title}: {neighbours['count']:,} other, among them")
-            yield from (Padding(Text(_neighbour(n)), (0, 0, 0, 2)) for n in neighbours["longest"])
+            yield Text(f"{title}: {many(neighbours['count'], 'other')}, the longest there")
+            longest = neighbours["longest"][:_NAMED]
+            yield from (Padding(Text(_neighbour(n)), (0, 0, 0, 2)) for n in longest)
     for stage in record["clocks_disagree"]:
         yield Text(f"Clocks disagree: its {_LOOKS[stage].title} would be negative.", style="red")
 

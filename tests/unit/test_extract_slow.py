@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from frames import MS, attempt, calm, frame
 
-from extract import causes
+from extract import causes, surroundings
 from extract.causes import Cell
+from extract.intervals import Intervals
 from extract.slow import Slow, choose, explain, slowest
 
 
@@ -147,6 +148,26 @@ def test_a_worker_that_stood_still_before_waiting_tasks() -> None:
     assert "executing 0 of 2 at once, with 0 in hand and 4 in its queue" in evidence
 
 
+def test_what_a_pause_explains_no_backlog_does() -> None:
+    rows = [*paused(1000), *(attempt(f"q{n}", 5100 + n, 6010 + n * 30, 6011 + n * 30, 6040 + n * 30)
+                             for n in range(20))]  # fmt: skip
+    slow = asked("q19", rows)
+    assert slow.second is not None
+    assert (slow.cause.kind, slow.second.kind) == ("worker paused or starved", "behind a backlog")
+    wait = slow.life.of("broker_wait").ns
+    assert slow.cause.explains_ns + slow.second.explains_ns == wait
+
+
+def test_a_worker_stands_still_only_from_when_it_has_something_to_do() -> None:
+    pair = [attempt(f"pair{n}", 10, 11, 3, 23) for n in range(2)]
+    rows = [*pair, *calm(20), attempt("x", 5000, 5001, 5002, 7002)]
+    slow = asked("x", [*rows, attempt("y", 6502, 7003, 7004, 7010)])
+    assert slow.second is not None
+    assert (slow.cause.kind, slow.second.kind) == ("slow itself", "worker paused or starved")
+    assert slow.second.explains_ns == 500 * MS
+    assert slow.cause.explains_ns == pytest.approx(1490 * MS, rel=0.01)
+
+
 def test_a_short_silence_is_no_pause() -> None:
     assert asked("p0", paused(204)).cause.kind == "not explained"
     assert asked("p0", paused(206)).cause.kind == "worker paused or starved"
@@ -159,7 +180,7 @@ def test_a_worker_with_nothing_to_do_did_not_stand_still() -> None:
 
 def test_frozen_while_executing() -> None:
     """Stopped with all its children: every execution lasts until it goes on."""
-    frozen = [attempt(f"f{n}", 8000 + n, 8001 + n, 8002 + n, 9002 + n) for n in range(2)]
+    frozen = [attempt(f"f{n}", 8000, 8001, 8002 + 50 * n, 9002 + n) for n in range(2)]
     slow = asked("f0", [*calm(20), *frozen])
     assert slow.cause.kind == "worker paused or starved"
     assert "2 tasks executed far longer than they do" in " ".join(slow.cause.evidence)
@@ -214,11 +235,13 @@ def test_slow_to_acknowledge() -> None:
 @pytest.mark.parametrize("received", [5001.0, 5501.0])
 def test_waited_on_purpose(received: float) -> None:
     """Received before it was due, or only then."""
-    rows = [*calm(20), attempt("x", 5000, received, 5502, 5512, due=5500)]
+    rows = [*calm(20), attempt("x", 5000, received, 5502, 5512, due=5500,
+                                scheduled=5500)]  # fmt: skip
     slow = asked("x", rows)
     assert slow.cause.kind == "waited on purpose"
     assert "a delay of 500 ms" in slow.cause.evidence[0]
     assert sum(s.ns for s in slow.life.segments) == slow.life.ns == 512 * MS
+    assert slow.life.backwards == ()
 
 
 @pytest.mark.parametrize(("lag", "kind"), [(10.0, "generator late"), (9.9, "not explained")])
@@ -297,6 +320,24 @@ def test_records_are_plain_json() -> None:
     assert sum(stage["share"] for stage in record["stages"]) == pytest.approx(1)
     assert record["stages"][0]["start_ms"] == 0
     assert record["end_to_end_ms"] == pytest.approx(record["total_ms"])
+
+
+def test_each_index_is_built_once_however_many_are_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What costs time in a large run is sorting its attempts."""
+    built: list[int] = []
+
+    class Counted(Intervals):
+        def __init__(self, *columns: Any) -> None:
+            built.append(len(columns[0]))
+            super().__init__(*columns)
+
+    monkeypatch.setattr(surroundings, "Intervals", Counted)
+    rows = [row | {"worker": f"host:1/{n % 3}"} for n, row in enumerate(burst(300))]
+    explain(frame(rows), choose(frame(rows), 50))
+    # Its queue, what the instance held and executed, and what each of three processes executed.
+    assert sorted(built) == [100, 100, 100, 300, 300, 300]
 
 
 def test_every_cause_has_a_remedy() -> None:
