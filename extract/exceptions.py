@@ -68,7 +68,7 @@ def _of_file(path: Path, wanted: dict[str, bytes]) -> Iterator[tuple[str, Failur
 def _of_line(line: bytes, wanted: Collection[str], where: str) -> Iterator[tuple[str, Failure]]:
     try:
         data = _decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise msgspec.DecodeError(f"{where}: {error}") from None
     for span in (s for r in data.resourceSpans for scope in r.scopeSpans for s in scope.spans):
         for event in span.events:

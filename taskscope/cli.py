@@ -173,7 +173,7 @@ def trace(  # noqa: PLR0913 - the options of a question
     manifest = rundir.open_run(directory)
     base = grafana.base(grafana_url) if addresses else ""
     question = slowest.Question(count, task, failed=failed)
-    records = slowest.answer(directory, load(directory, manifest).tasks, question)
+    records = slowest.answer(directory, manifest, load(directory, manifest), question)
     if addresses:
         records = slowest.with_addresses(records, base, tempo_datasource)
     draw = waterfall.show_attempts if task else waterfall.show_table

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 
+from extract.causes import Samples
+from extract.dataset import Dataset
 from extract.exceptions import Failure, failures
+from extract.manifest import Manifest
+from extract.samples import Timeline
 from extract.slow import choose, explain
 from taskscope import grafana
 from taskscope.errors import UsageError
@@ -25,14 +28,15 @@ class Question:
     failed: bool = False
 
 
-def answer(directory: Path, tasks: pd.DataFrame, question: Question) -> list[Record]:
+def answer(directory: Path, manifest: Manifest, data: Dataset, question: Question) -> list[Record]:
     """Return one record for each attempt that was asked for; UsageError for an unknown task."""
+    tasks = data.tasks
     rows = choose(tasks, question.count, task_id=question.task_id, failed=question.failed)
     if question.task_id and not rows:
         what = "failed" if question.failed else "was measured"
         raise UsageError(f"No task {question.task_id} {what} in this run.",
                          "taskscope trace DIR --slowest 20 lists some.")  # fmt: skip
-    records = [slow.record() for slow in explain(tasks, rows)]
+    records = [slow.record() for slow in explain(tasks, rows, _samples(data, manifest))]
     found = _failures(directory, records)
     return [{**record, "error": _plain(found.get(record["span_id"]))} for record in records]
 
@@ -40,6 +44,11 @@ def answer(directory: Path, tasks: pd.DataFrame, question: Question) -> list[Rec
 def with_addresses(records: Iterable[Record], base: str, datasource: str) -> list[Record]:
     """Add where each trace can be seen, in the Grafana at `base`."""
     return [{**r, "trace_url": grafana.trace_url(base, datasource, r)} for r in records]
+
+
+def _samples(data: Dataset, manifest: Manifest) -> Samples | None:
+    timeline = getattr(data, "timeline", None)  # a dataset of old has none
+    return None if timeline is None else Timeline(timeline, manifest.cells)
 
 
 def _plain(failure: Failure | None) -> dict[str, str] | None:
