@@ -15,7 +15,7 @@ from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
-from taskscope import exporting, interruption, rundir
+from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
@@ -26,7 +26,6 @@ from taskscope.plan import plan
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
 from taskscope.session import run as run_session
-from taskscope.slowest import slowest_tasks, waterfall_table
 from taskscope.watch import Watch
 
 if TYPE_CHECKING:
@@ -274,28 +273,44 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
 
 
 @app.command()
-def trace(
+def trace(  # noqa: PLR0913 - the options of a question
     directory: Directory,
     *,
-    slowest: Annotated[int, typer.Option(min=1, help="How many tasks to show.")] = 10,
-    task: Annotated[str | None, typer.Option(help="One task, by its id.")] = None,
+    count: Annotated[
+        int, typer.Option("--slowest", min=1, metavar="N", help="How many tasks to show.")
+    ] = 10,
+    task: Annotated[str | None, typer.Option(help="One task, by its id: all attempts.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Failed tasks only.")] = False,
+    addresses: Annotated[
+        bool, typer.Option("--open", help="Print the traces' addresses in Grafana.")
+    ] = False,
+    grafana_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="Grafana, for --open."),
+    ] = None,
+    tempo_datasource: Annotated[
+        str, typer.Option(metavar="UID", help="Grafana's data source with the traces.")
+    ] = "tempo",
     as_json: Json = False,
 ) -> None:
-    """Show where the time of single tasks went.
+    """Show where the time of single tasks went, and why.
 
     Examples:
         taskscope trace runs/20261121T120000-throughput --slowest 20
 
         taskscope trace runs/20261121T120000-throughput --task 5b1e…
 
+        taskscope trace runs/20261121T120000-throughput --failed --open --grafana-url http://host:3000
+
     """
     manifest = rundir.open_run(directory)
-    rows = slowest_tasks(load(directory, manifest).tasks, slowest, task_id=task, failed=failed)
-    if task and not rows:
-        raise UsageError(f"No task {task} was measured in this run.",
-                         "taskscope trace DIR --slowest 20 lists some.")  # fmt: skip
-    _print(as_json, rows, lambda: Console().print(waterfall_table(rows)))
+    base = grafana.base(grafana_url) if addresses else ""
+    question = slowest.Question(count, task, failed=failed)
+    records = slowest.answer(directory, manifest, load(directory, manifest), question)
+    if addresses:
+        records = slowest.with_addresses(records, base, tempo_datasource)
+    draw = waterfall.show_attempts if task else waterfall.show_table
+    _print(as_json, records, lambda: draw(Console(), records))
 
 
 @app.command()
