@@ -36,7 +36,10 @@ def digits(value: float) -> str:
     if abs(value) >= _LARGE or value == int(value):
         return f"{value:,.0f}"
     text = f"{value:.3g}"
-    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}" if "e" in text else text
+    if "e" not in text:
+        return text
+    places = 2 - math.floor(math.log10(abs(value)))  # of almost 1,000, the logarithm may be 3
+    return f"{value:,.{max(places, 0)}f}"
 
 
 def ratio(value: float, ends: tuple[float, ...] = ()) -> str:

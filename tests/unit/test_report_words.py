@@ -17,7 +17,8 @@ from extract.report import words
         (0.0000514, "s", "51.4 µs"), (0, "s", "0 s"), (0.0, "bytes", "0 bytes"),
         (92_000_000, "bytes", "92 MB"), (2.5e9, "bytes", "2.5 GB"), (0.908, "cores", "0.908 cores"),
         (4.0, "commands", "4 commands"), (-0.25, "s", "-250 ms"),
-        (1.25e-9, "cores", "0.00000000125 cores"),
+        (1.25e-9, "cores", "0.00000000125 cores"), (999.7, "tasks", "1,000 tasks"),
+        (999_999_999_999.9999, "bytes", "1,000 GB"),
     ],
 )  # fmt: skip
 def test_a_quantity_has_a_fitting_unit(value: float, unit: str, text: str) -> None:

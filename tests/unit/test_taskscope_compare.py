@@ -78,7 +78,7 @@ def test_verdicts_come_first_then_table_doubts_settings_and_audit(run: Path) -> 
     assert lines[0].endswith("6 blocks). That is better.")
     rows = {line.split(",")[0].strip(): line for line in lines if line.startswith((" ↑", " ↓"))}
     assert rows["↑ throughput"].rstrip().endswith("better")
-    assert "0.201 ±" in rows["↓ end to end p99"] or "0.2 ±" in rows["↓ end to end p99"]
+    assert "199.5 ±1.5%" in rows["↓ end to end p99"]
     assert rows["↓ tasks failed"].rstrip().endswith("equivalent")
     assert "↓ ack p50" not in rows
     assert "6 valid" in out
