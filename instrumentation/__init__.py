@@ -1,4 +1,4 @@
-"""Task telemetry for Python task queues: every stage of every task, at a few microseconds a task.
+"""Task telemetry for Python task queues: every stage of every task, and its spans.
 
 The hot path fills in one small object and returns (`attempt`, `recorder`, `spool`). When
 Prometheus scrapes, the collector drains what was recorded (`records`), reads it

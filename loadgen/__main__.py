@@ -46,6 +46,7 @@ def main(argv: list[str]) -> None:
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it has come, or is about to: no hurry now
         sender.close()
         telemetry.close()
 

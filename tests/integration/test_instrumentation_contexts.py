@@ -13,8 +13,8 @@ from workers import CONSUMER, Span, Worker, eventually, read_spans, running_work
 
 NOWHERE = f"{0:032x}-{0:016x}"
 POOLS: dict[str, tuple[str, ...]] = {
-    # What a worker's process does to its task: stops it, or ends.
-    "prefork": ("soft_limit", "hard_limit", "exits"),
+    # With the time limits that the pool enforces.
+    "prefork": ("soft_limit", "hard_limit"),
     "threads": (),
     "solo": (),
     "gevent": ("hard_limit",),

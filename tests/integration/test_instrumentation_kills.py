@@ -14,7 +14,7 @@ from real_redis import RedisServer
 from senders import Sender, instrumented_sender
 from workers import CONSUMER, Worker, eventually, read_spans, running_worker
 
-KILLS = 300
+KILLS = 200
 STARTED, ENDED = "taskqueue_tasks_started_total", "taskqueue_execution_seconds_count"
 LONGEST_TASK_SECONDS = 0.012
 BATCH = 100
