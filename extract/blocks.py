@@ -57,17 +57,19 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One metric of two variants."""
+    """One metric of two variants; `separate` where each was measured in a run of its own."""
 
     scenario: str
     metric: str
     challenger: Values
     baseline: Values
+    separate: bool = False
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """Return the blocks that have a value of both, in order."""
-        return tuple(sorted(self.challenger.by_block.keys() & self.baseline.by_block.keys()))
+        """Return the blocks that have a value of both, in order; all, of separate runs."""
+        first, second = self.challenger.by_block.keys(), self.baseline.by_block.keys()
+        return tuple(sorted(first | second if self.separate else first & second))
 
     @property
     def unresolved(self) -> bool:
@@ -81,11 +83,22 @@ class Pair:
             return "at most"
         return "at least" if self.baseline.below else ""
 
+    @property
+    def size(self) -> str:
+        """Say how many blocks there are, or repetitions of each run where these are separate."""
+        sizes = [len(sample) for sample in self.samples()]
+        if not self.separate:
+            return "1 block" if sizes[0] == 1 else f"{sizes[0]} blocks"
+        return f"{sizes[0]} and {sizes[1]} repetitions"
+
     def samples(self, without: frozenset[Block] = frozenset()) -> tuple[Sample, Sample]:
-        """Return the values of both, position i of each being one block."""
+        """Return the values of both; unless separate, position i of each is one block."""
         blocks = [block for block in self.blocks if block not in without]
         first, second = self.challenger.by_block, self.baseline.by_block
-        return tuple(first[b] for b in blocks), tuple(second[b] for b in blocks)
+        return (
+            tuple(first[b] for b in blocks if b in first),
+            tuple(second[b] for b in blocks if b in second),
+        )
 
 
 def audited(results: pd.DataFrame, audit: pd.DataFrame) -> Mapping[tuple[str, str], Cells]:

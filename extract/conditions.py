@@ -95,6 +95,14 @@ def _bound(text: str, bound: str) -> float:
     return value
 
 
+def parse_margin(text: str) -> float:
+    """Parse a margin such as 5%; QuestionError names what is wrong with it."""
+    number = text.strip().removesuffix("%").rstrip()
+    if number == text.strip() or not _NUMBER.fullmatch(number) or float(number) <= 0:
+        raise QuestionError(f"a margin of {text!r} is none", "Write a percentage above 0: 5%.")
+    return float(number) / 100
+
+
 def judge(
     conditions: Iterable[Condition], comparisons: Iterable[Comparison]
 ) -> Iterator[Judgement]:

@@ -1,13 +1,13 @@
 """The comparison dataset: derived as a whole from a run directory, and written beside it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from prometheus_api_client import PrometheusConnect
 
-from extract import promql, traces
+from extract import promql, timeline, traces
 from extract.audit import audit
 from extract.manifest import CellRecord, Manifest
 
@@ -18,26 +18,31 @@ _AUDIT_COLUMNS = [*KEYS, "check", "ok", "found", "remedy"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """results and audit in long form, tasks with one row an attempt, agreement of the sources."""
+    """results and audit in long form, tasks with one row an attempt, agreement of the sources.
+
+    timeline has one row for each scrape and each metric that is followed over time.
+    """
 
     results: pd.DataFrame
     tasks: pd.DataFrame
     audit: pd.DataFrame
     agreement: pd.DataFrame
+    timeline: pd.DataFrame = field(default_factory=lambda: timeline.table(()))
 
     def write(self, directory: Path) -> None:
-        """Write every table as Parquet, and all but the tasks as CSV too."""
+        """Write every table as Parquet; tasks and timeline, being long, not as CSV too."""
         directory.mkdir(exist_ok=True)
         for name in ("results", "audit", "agreement"):
             table: pd.DataFrame = getattr(self, name)
             table.to_parquet(directory / f"{name}.parquet", index=False)
             table.to_csv(directory / f"{name}.csv", index=False)
-        self.tasks.to_parquet(directory / "tasks.parquet", index=False)
+        for name in ("tasks", "timeline"):
+            getattr(self, name).to_parquet(directory / f"{name}.parquet", index=False)
 
 
 def read(directory: Path) -> Dataset:
     """Read what `write` wrote. FileNotFoundError when there is none."""
-    names = ("results", "tasks", "audit", "agreement")
+    names = ("results", "tasks", "audit", "agreement", "timeline")
     return Dataset(**{n: pd.read_parquet(directory / f"{n}.parquet") for n in names})
 
 
@@ -51,9 +56,9 @@ def derive(directory: Path, manifest: Manifest, prometheus: PrometheusConnect) -
     results = pd.DataFrame(rows, columns=_RESULT_COLUMNS).astype(
         {"repetition": "int64", "value": "float64", "lower": "float64", "upper": "float64"}
     )
-    cells = [traces.of_cell(attempts, cell, "started_ns") for cell in manifest.cells]
-    tasks = pd.concat(cells, ignore_index=True) if cells else attempts
-    return Dataset(results, tasks, _audit(manifest, results), _agreement(results))
+    tasks = traces.of_cells(attempts, manifest.cells)
+    followed = timeline.table(timeline.rows(manifest, prometheus))
+    return Dataset(results, tasks, _audit(manifest, results), _agreement(results), followed)
 
 
 def _audit(manifest: Manifest, results: pd.DataFrame) -> pd.DataFrame:

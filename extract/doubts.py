@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from extract.blocks import Block, Pair, Values
-from extract.paired import Paired
+from extract.contrast import Contrast
 from extract.statistics import Sample, coefficient_of_variation, stability, two_modes
 
 _FEW = 5
@@ -15,6 +15,7 @@ _FEW = 5
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
     "below resolution", "within resolution", "ledger",
+    "different times", "different machines", "different versions", "different settings",
 ]  # fmt: skip
 
 
@@ -64,13 +65,14 @@ def _invalid(side: Values) -> Iterator[Doubt]:
 
 def of_spread(pair: Pair) -> Iterator[Doubt]:
     """Yield doubts about how the values lie: few, noisy, or in two groups."""
-    blocks = len(pair.blocks)
-    if 0 < blocks < _FEW:
+    sizes = [len(sample) for sample in pair.samples()]
+    if 0 < min(sizes) < _FEW:
         # All cells of one side in one mode, all of the other in the other: 2 x (1/2)^n x (1/2)^n.
+        chance = 2 * 2.0 ** -sum(sizes)
         yield Doubt(
             "few blocks",
-            f"{_count('block', blocks)}: too few to see how regular the noise is; a machine with "
-            f"two modes would show a difference in {2 * 4**-blocks:.2g} of all comparisons",
+            f"{pair.size}: too few to see how regular the noise is; a machine with "
+            f"two modes would show a difference in {chance:.2g} of all comparisons",
             f"Measure {_FEW} repetitions or more.",
         )
     for side in (pair.challenger, pair.baseline):
@@ -97,7 +99,7 @@ def _of_values(side: Values, values: Sample) -> Iterator[Doubt]:
         )
 
 
-def of_resolution(pair: Pair, paired: Paired | None) -> Iterator[Doubt]:
+def of_resolution(pair: Pair, found: Contrast | None) -> Iterator[Doubt]:
     """Yield a doubt where buckets are too wide for what is said of their quantiles."""
     for side in (pair.challenger, pair.baseline):
         if side.below:
@@ -109,7 +111,7 @@ def of_resolution(pair: Pair, paired: Paired | None) -> Iterator[Doubt]:
                 _EXACT,
             )
     width = max(pair.challenger.resolution, pair.baseline.resolution)
-    if paired and width and abs(paired.centre) < math.log1p(width):
+    if found and width and abs(found.centre) < math.log1p(width):
         yield Doubt(
             "within resolution",
             f"each value is known to within its bucket, {width:.1%} wide, and the two sides are "
@@ -118,7 +120,7 @@ def of_resolution(pair: Pair, paired: Paired | None) -> Iterator[Doubt]:
         )
 
 
-_EXACT = 'Compare the figures of the traces, which are exact: source="traces".'
+_EXACT = "Compare the figures of the traces, which are exact (--source traces)."
 
 
 def of_outliers(names: Sequence[str], outcome: str, without: str) -> Iterator[Doubt]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from extract.blocks import Bound
-from extract.paired import FEWEST_BLOCKS, Paired, p_difference, p_equivalence
+from extract.contrast import FEWEST_BLOCKS, Contrast, p_difference, p_equivalence
 from extract.statistics import LEVEL
 from extract.two_samples import holm
 
@@ -39,17 +39,17 @@ class Evidence:
     equivalence: Claim
 
 
-def weigh(pairs: Sequence[tuple[Paired | None, Bound]], margin: float) -> list[Evidence]:
+def weigh(pairs: Sequence[tuple[Contrast | None, Bound]], margin: float) -> list[Evidence]:
     """Weigh one family: the blocks of every comparison in it, and what its ratio is."""
     differ = [_plain_difference(*pair) for pair in pairs]
     same = [_plain_equivalence(*pair, margin) for pair in pairs]
     return [Evidence(*both) for both in zip(_corrected(differ), _corrected(same), strict=True)]
 
 
-def weigh_again(paired: Paired, bound: Bound, margin: float, weighed: Evidence) -> Evidence:
+def weigh_again(contrast: Contrast, bound: Bound, margin: float, weighed: Evidence) -> Evidence:
     """Weigh other blocks of a comparison by what its family asked of it before."""
-    difference = _plain_difference(paired, bound)
-    equivalence = _plain_equivalence(paired, bound, margin)
+    difference = _plain_difference(contrast, bound)
+    equivalence = _plain_equivalence(contrast, bound, margin)
     return Evidence(
         _at(difference, weighed.difference.level), _at(equivalence, weighed.equivalence.level)
     )
@@ -59,23 +59,23 @@ def _at(claim: Claim, level: float) -> Claim:
     return claim if claim.p is None else replace(claim, proven=claim.p <= level, level=level)
 
 
-def _plain_difference(paired: Paired | None, bound: Bound) -> Claim:
-    if paired is None or paired.blocks < FEWEST_BLOCKS or _against(bound, paired.centre):
+def _plain_difference(contrast: Contrast | None, bound: Bound) -> Claim:
+    if contrast is None or contrast.blocks < FEWEST_BLOCKS or _against(bound, contrast.centre):
         return Claim(proven=False)
-    if not paired.testable:
-        return Claim(proven=paired.centre != 0)
-    return Claim(proven=False, p=p_difference(paired))
+    if not contrast.testable:
+        return Claim(proven=contrast.centre != 0)
+    return Claim(proven=False, p=p_difference(contrast))
 
 
-def _plain_equivalence(paired: Paired | None, bound: Bound, margin: float) -> Claim:
+def _plain_equivalence(contrast: Contrast | None, bound: Bound, margin: float) -> Claim:
     """Without a ratio there is no relative margin: then only what is identical is equivalent."""
-    if paired is None or paired.blocks < FEWEST_BLOCKS or bound:
+    if contrast is None or contrast.blocks < FEWEST_BLOCKS or bound:
         return Claim(proven=False)
-    if paired.scale == "difference":
-        return Claim(proven=not paired.testable and paired.centre == 0)
-    if not paired.testable:
-        return Claim(proven=abs(paired.centre) < math.log1p(margin))
-    return Claim(proven=False, p=p_equivalence(paired, margin))
+    if contrast.scale == "difference":
+        return Claim(proven=not contrast.testable and contrast.centre == 0)
+    if not contrast.testable:
+        return Claim(proven=abs(contrast.centre) < math.log1p(margin))
+    return Claim(proven=False, p=p_equivalence(contrast, margin))
 
 
 def _against(bound: Bound, centre: float) -> bool:

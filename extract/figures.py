@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extract import doubts, evidence, paired
+from extract import contrast, doubts, evidence, independent, paired
 from extract.blocks import Block, Pair, Values
+from extract.contrast import Contrast
 from extract.evidence import Evidence
-from extract.paired import Paired
 from extract.statistics import (
     BEYOND,
     Figure,
@@ -25,20 +25,25 @@ _ZERO = "a value is 0 or negative, and has no ratio"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One pair, its analysis by block, and why there can be no verdict, if so."""
+    """One pair, its deciding analysis, and why there can be no verdict, if so."""
 
     pair: Pair
-    paired: Paired | None
+    contrast: Contrast | None
     reason: str = ""
 
 
 def case(pair: Pair) -> Case:
-    """Analyse a pair by block."""
-    found = None if pair.unresolved else paired.pair_up(*pair.samples())
+    """Analyse a pair by block, or as independent samples where its runs are separate."""
+    found = None if pair.unresolved else _analysis(pair, frozenset())
     return Case(pair, found, _why_not(pair, found))
 
 
-def _why_not(pair: Pair, found: Paired | None) -> str:
+def _analysis(pair: Pair, without: frozenset[Block]) -> Contrast | None:
+    analyse = independent.set_apart if pair.separate else paired.pair_up
+    return analyse(*pair.samples(without))
+
+
+def _why_not(pair: Pair, found: Contrast | None) -> str:
     for values in (pair.challenger, pair.baseline):
         if not values.by_block:
             return f"{values.variant} has no valid value of it"
@@ -46,9 +51,11 @@ def _why_not(pair: Pair, found: Paired | None) -> str:
         return "both have values below what the histogram resolves"
     if found is None:
         return "no block has a valid value of both"
-    if found.blocks < paired.FEWEST_BLOCKS:
-        blocks = "1 block is" if found.blocks == 1 else f"{found.blocks} blocks are"
-        return f"{blocks} too few, a verdict takes {paired.FEWEST_BLOCKS} at the least"
+    if found.blocks < contrast.FEWEST_BLOCKS:
+        verb = "is" if pair.size.startswith("1 block") else "are"
+        each = " of each" if pair.separate else ""
+        fewest = f"{contrast.FEWEST_BLOCKS}{each}"
+        return f"{pair.size} {verb} too few, a verdict takes {fewest} at the least"
     return ""
 
 
@@ -71,11 +78,11 @@ def side(values: Values) -> Side:
 
 def ratio(case: Case) -> Figure:
     """Return challenger by baseline; a bound has no interval on its open side."""
-    if case.paired is None:
+    if case.contrast is None:
         return Figure(None, reason=case.reason)
-    if case.paired.scale == "difference":
+    if case.contrast.scale == "difference":
         return Figure(None, reason=_ZERO)
-    found = _shown(case.paired)
+    found = _shown(case.contrast)
     if not case.pair.bound or found.value is None:
         return found
     lower, upper = (None, found.upper) if case.pair.bound == "at most" else (found.lower, None)
@@ -84,16 +91,17 @@ def ratio(case: Case) -> Figure:
 
 def difference(case: Case) -> Figure:
     """Return challenger - baseline, in the metric's unit."""
-    if case.paired is None:
+    if case.contrast is None:
         return Figure(None, reason=case.reason)
-    return _shown(paired.differences(*case.pair.samples()))
+    analyse = independent if case.pair.separate else paired
+    return _shown(analyse.differences(*case.pair.samples()))
 
 
-def _shown(found: Paired) -> Figure:
+def _shown(found: Contrast) -> Figure:
     """Return a figure for what can be written as a number: e to the 1,000 cannot."""
-    if found.scale == "ratio" and paired.furthest(found) > _LARGEST:
+    if found.scale == "ratio" and contrast.furthest(found) > _LARGEST:
         return Figure(None, reason=BEYOND)
-    return paired.figure(found)
+    return contrast.figure(found)
 
 
 def without_outliers(
@@ -103,9 +111,9 @@ def without_outliers(
     odd = {block for v in (case.pair.challenger, case.pair.baseline) for block in _odd(v)}
     odd &= set(case.pair.blocks)
     names = doubts.name(odd)
-    if case.reason or case.paired is None:
+    if case.reason or case.contrast is None:
         return Figure(None, reason=case.reason), Outcome.INCONCLUSIVE, names
-    rest = paired.pair_up(*case.pair.samples(without=frozenset(odd)))
+    rest = _analysis(case.pair, frozenset(odd))
     if rest is None:
         return Figure(None, reason="every block holds an outlier"), Outcome.INCONCLUSIVE, names
     again = evidence.weigh_again(rest, case.pair.bound, margin, weighed)
@@ -119,10 +127,10 @@ def _odd(values: Values) -> list[Block]:
 
 def smallest_effect(case: Case, weighed: Evidence) -> Figure:
     """Return the smallest effect these blocks would have shown: relative, or in the unit."""
-    if case.paired is None or not case.paired.testable:
+    if case.contrast is None or not case.contrast.testable:
         return Figure(None, reason=case.reason or "there is no spread between the blocks")
-    effect = paired.smallest_effect(case.paired, weighed.difference.level)
-    if case.paired.scale == "difference":
+    effect = contrast.smallest_effect(case.contrast, weighed.difference.level)
+    if case.contrast.scale == "difference":
         return Figure(effect)
     if effect > _LARGEST:
         return Figure(None, reason="none: the spread hides an effect of any size")
@@ -131,15 +139,15 @@ def smallest_effect(case: Case, weighed: Evidence) -> Figure:
 
 def more_repetitions(case: Case, weighed: Evidence, outcome: Outcome, margin: float) -> Figure:
     """Return how many more repetitions would settle an open question."""
-    if case.paired is None or not case.paired.testable:
+    if case.contrast is None or not case.contrast.testable:
         return Figure(None, reason=case.reason or "there is no spread between the blocks")
     if outcome is not Outcome.INCONCLUSIVE:
         return Figure(0)
     if case.pair.bound:
         return Figure(None, reason="the histogram does not resolve it, however many there are")
-    room = margin if case.paired.scale == "ratio" else None
+    room = margin if case.contrast.scale == "ratio" else None
     levels = (weighed.difference.level, weighed.equivalence.level)
-    needed = paired.blocks_needed(case.paired, room, *levels)
+    needed = contrast.blocks_needed(case.contrast, room, *levels)
     if needed is None:
-        return Figure(None, reason=f"more than {paired.MOST_BLOCKS:,} would not settle it")
-    return Figure(max(1, needed - case.paired.blocks))
+        return Figure(None, reason=f"more than {contrast.MOST_BLOCKS:,} would not settle it")
+    return Figure(max(1, needed - case.contrast.blocks))

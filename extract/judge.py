@@ -8,7 +8,7 @@ for few metrics leaves more power for each.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -21,8 +21,10 @@ from extract.evidence import Evidence, weigh
 from extract.figures import Case
 from extract.questions import QuestionError, require
 from extract.two_samples import ratio_of_medians, unpaired
-from extract.verdict import Comparison, decide
+from extract.verdict import Comparison, Side, decide
 from extract.wording import sentence
+
+type Known = Callable[[Pair], Iterable[Doubt]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class _Question:
     challengers: frozenset[str] | None
     metrics: frozenset[str] | None
     known: Mapping[tuple[str, str], Sequence[Doubt]]
+
+    def doubts(self, pair: Pair) -> Iterator[Doubt]:
+        """Yield the known doubts about either side."""
+        for side in (pair.challenger, pair.baseline):
+            yield from self.known.get((pair.scenario, side.variant), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,36 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
     answers = _Answers(cells, read_values(chosen, cells))
     _check(question, answers)
     scenarios = dict.fromkeys(scenario for scenario, _ in cells if (scenario, baseline) in cells)
-    return [c for scenario in scenarios for c in _family(scenario, question, answers)]
+    return [
+        comparison
+        for scenario in scenarios
+        for comparison in family(_pairs(scenario, question, answers), margin, question.doubts)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One metric of a variant that is compared with none."""
+
+    metric: str
+    unit: str
+    better: str
+    side: Side
+
+
+def describe(
+    results: pd.DataFrame, audit: pd.DataFrame, scenario: str, variant: str, source: str = "promql"
+) -> Iterator[Alone]:
+    """Yield each metric of one variant by itself."""
+    chosen = results[results["source"] == source]
+    for (found, metric, name), values in read_values(chosen, audited(chosen, audit)).items():
+        if (found, name) == (scenario, variant) and values.by_block:
+            yield Alone(metric, values.unit, _better(metric), figures.side(values))
+
+
+def _better(metric: str) -> str:
+    query = queries.catalogue().get(metric)
+    return query.better if query else "neither"
 
 
 def _check(question: _Question, answers: _Answers) -> None:
@@ -79,15 +115,21 @@ def _check(question: _Question, answers: _Answers) -> None:
         require("variant", variant, variants)
     for metric in sorted(question.metrics or ()):
         require("metric", metric, {metric for _, metric, _ in answers.sides})
-    if not 0 < question.margin < math.inf:
-        raise QuestionError(f"a margin of {question.margin} is none", "Say 0.05 for 5 %.")
+    check_margin(question.margin)
 
 
-def _family(scenario: str, question: _Question, answers: _Answers) -> Iterator[Comparison]:
-    cases = [figures.case(pair) for pair in _pairs(scenario, question, answers)]
-    weighed = weigh([(case.paired, case.pair.bound) for case in cases], question.margin)
+def check_margin(margin: float) -> None:
+    """QuestionError unless it is a positive number."""
+    if not 0 < margin < math.inf:
+        raise QuestionError(f"a margin of {margin} is none", "Say 0.05 for 5 %.")
+
+
+def family(pairs: Iterable[Pair], margin: float, known: Known) -> Iterator[Comparison]:
+    """Yield the comparison of each pair, all of them corrected for each other."""
+    cases = [figures.case(pair) for pair in pairs]
+    weighed = weigh([(case.contrast, case.pair.bound) for case in cases], margin)
     for case, evidence in zip(cases, weighed, strict=True):
-        found = _compared(case, evidence, question)
+        found = _compared(case, evidence, margin, known)
         yield replace(found, sentence=sentence(found))
 
 
@@ -103,7 +145,8 @@ def _pairs(scenario: str, question: _Question, answers: _Answers) -> Iterator[Pa
                 continue
             keys = [(scenario, metric, v) for v in (variant, question.baseline)]
             if any(key in answers.sides for key in keys):
-                yield Pair(scenario, metric, *(_side(key, answers) for key in keys))
+                challenger, base = (_side(key, answers) for key in keys)
+                yield Pair(scenario, metric, challenger, base)
 
 
 def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
@@ -112,20 +155,18 @@ def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
     return answers.sides.get(key) or Values(variant, answers.cells[scenario, variant])
 
 
-def _compared(case: Case, evidence: Evidence, question: _Question) -> Comparison:
-    pair, margin = case.pair, question.margin
-    query = queries.catalogue().get(pair.metric)
-    better = query.better if query else "neither"
+def _compared(case: Case, evidence: Evidence, margin: float, known: Known) -> Comparison:
+    pair, found = case.pair, case.contrast
+    better = _better(pair.metric)
     challenger, baseline = figures.side(pair.challenger), figures.side(pair.baseline)
-    outcome = decide(evidence, case.paired.centre if case.paired else 0.0, better)
+    outcome = decide(evidence, found.centre if found else 0.0, better)
     trimmed, otherwise, odd = figures.without_outliers(case, evidence, margin, better)
-    found = (
+    doubted = (
         *doubts.of_cells(pair),
         *doubts.of_spread(pair),
-        *doubts.of_resolution(pair, case.paired),
+        *doubts.of_resolution(pair, found),
         *doubts.of_outliers(odd, outcome, otherwise),
-        *question.known.get((pair.scenario, challenger.variant), ()),
-        *question.known.get((pair.scenario, baseline.variant), ()),
+        *known(pair),
     )
     return Comparison(
         scenario=pair.scenario,
@@ -136,17 +177,18 @@ def _compared(case: Case, evidence: Evidence, question: _Question) -> Comparison
         challenger=challenger,
         baseline=baseline,
         blocks=doubts.name(pair.blocks),
-        deciding=case.paired.scale if case.paired and not case.reason else "",
+        size=pair.size,
+        deciding=found.scale if found and not case.reason else "",
         bound=pair.bound,
         ratio=figures.ratio(case),
         difference=figures.difference(case),
         without_outliers=trimmed,
-        ratio_of_medians=ratio_of_medians(*pair.samples()),
+        ratio_of_medians=ratio_of_medians(*pair.samples(), paired=not pair.separate),
         unpaired=unpaired(challenger.values, baseline.values),
         evidence=evidence,
         smallest_effect=figures.smallest_effect(case, evidence),
         more_repetitions=figures.more_repetitions(case, evidence, outcome, margin),
         outcome=outcome,
         reason=case.reason,
-        doubts=found,
+        doubts=doubted,
     )

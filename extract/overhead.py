@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import msgspec
 import pandas as pd
-from scipy.special import stdtrit
 
 from extract.manifest import FILE_NAME, Problem, store
 
@@ -164,6 +163,13 @@ class Estimate:
     lower: float | None
     upper: float | None
 
+    @property
+    def nonzero(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        if self.lower is None or self.upper is None:
+            return False
+        return self.lower > 0 or self.upper < 0
+
     def mapped(self, through: Callable[[float], float]) -> "Estimate":
         """Return it on another scale, by a function that never decreases."""
         bounds = (None if b is None else through(b) for b in (self.lower, self.upper))
@@ -172,6 +178,8 @@ class Estimate:
 
 def paired(differences: Sequence[float]) -> Estimate:
     """Return the mean of paired differences with its t-interval (Student 1908)."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - takes long, and runs need none of it
+
     mean, count = fmean(differences), len(differences)
     if count < 2:  # noqa: PLR2004 - one has no spread
         return Estimate(mean, None, None)

@@ -1,14 +1,21 @@
 """Results from the traces: one row a task, and the same figures as by PromQL, exactly."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import compute
 
+from extract import columns
+from extract.columns import Piece, Positions, Spans
 from extract.manifest import CellRecord, Manifest
-from extract.otlp import CONSUMER, ERROR, PRODUCER, Plain, Span, plain, read_spans
+from extract.otlp import CONSUMER, ERROR, PRODUCER
 
 _NS = 1e9
 _LABELS = ("session", "scenario", "framework", "variant", "repetition")
@@ -30,70 +37,114 @@ _SENT_COLUMNS = {
 
 type Row = dict[str, Any]
 
+_THREADS = 4
+
 
 def read_traces(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read all trace files; return the attempts (CONSUMER spans) and the publishes (PRODUCER)."""
-    attempts: list[Row] = []
-    publishes: list[Row] = []
-    for path in sorted(directory.glob("*.jsonl")):
-        for resource, span in read_spans(path):
-            facts = plain(span.attributes)
-            if "taskqueue.task" not in facts:
-                continue  # a span of the task's own, which may well send to other queues
-            if span.kind == CONSUMER:
-                attempts.append(_attempt(resource, span, facts))
-            elif span.kind == PRODUCER:
-                publishes.append(_publish(resource, span, facts))
-    return _frame(attempts, TASK_COLUMNS), _frame(publishes, _SENT_COLUMNS)
+    """Read all trace files; return the attempts (CONSUMER spans) and the publishes (PRODUCER).
+
+    msgspec.DecodeError, naming file and line, for one that is damaged.
+    """
+    parts = [p for path in sorted(directory.glob("*.jsonl")) for p in columns.pieces(path)]
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        tables = list(pool.map(_read, parts))
+    return (
+        _frame([attempts for attempts, _ in tables], TASK_COLUMNS),
+        _frame([publishes for _, publishes in tables], _SENT_COLUMNS),
+    )
 
 
-def _frame(rows: list[Row], columns: dict[str, str]) -> pd.DataFrame:
-    # By way of objects: with a missing instant among them, pandas would make the others floats,
-    # which hold Unix nanoseconds only to the next 256.
-    return pd.DataFrame(rows, columns=pd.Index(columns), dtype=object).astype(columns)
+def _frame(tables: list[pa.Table], types: dict[str, str]) -> pd.DataFrame:
+    """Join tables by way of pandas' own types: none of them makes an instant a float."""
+    empty = pa.table({name: pa.array([], _ARROW[kind]) for name, kind in types.items()})
+    joined = pa.concat_tables([empty, *tables])
+    return pd.DataFrame({
+        name: pd.Series(joined[name].to_pandas(types_mapper=_TYPES.get), dtype=kind)
+        for name, kind in types.items()
+    })  # fmt: skip
 
 
-def _labels(resource: Plain) -> Row:
-    return {
-        "scenario": resource.get("taskscope.scenario", ""),
-        "framework": resource.get("taskscope.framework", ""),
-        "variant": resource.get("taskscope.variant", ""),
-        "repetition": int(resource.get("taskscope.repetition", -1)),
+_ARROW = {"string": pa.string(), "int64": pa.int64(), "Int64": pa.int64(), "bool": pa.bool_()}
+_TYPES = {pa.string(): pd.StringDtype("pyarrow"), pa.int64(): pd.Int64Dtype()}
+
+
+def _read(piece: Piece) -> tuple[pa.Table, pa.Table]:
+    """Read a piece of a trace file: the attempts in it and the publishes.
+
+    Spans of a task's own, which may well send to other queues, have no `taskqueue.task`.
+    """
+    spans = columns.read(piece)
+    ours = spans.places("taskqueue.task") >= 0
+    kind = spans.field("kind").to_numpy()
+    try:
+        return (
+            _attempts(spans, np.flatnonzero(ours & (kind == CONSUMER))),
+            _publishes(spans, np.flatnonzero(ours & (kind == PRODUCER))),
+        )
+    except pa.ArrowInvalid as error:  # such as an instant that is no number
+        raise msgspec.DecodeError(f"{piece.path}: {error}") from None
+
+
+def _labels(spans: Spans, rows: Positions) -> dict[str, pa.Array]:
+    """Return what the resources say of the cell."""
+    of_resource = {
+        name: pa.array([str(each.get(f"taskscope.{name}", "")) for each in spans.resources])
+        for name in ("scenario", "framework", "variant")
     }
+    numbers = [int(each.get("taskscope.repetition", -1)) for each in spans.resources]
+    of_resource["repetition"] = pa.array(numbers, pa.int64())
+    places = pa.array(spans.resource[rows])
+    return {name: column.take(places) for name, column in of_resource.items()}
 
 
-def _attempt(resource: Plain, span: Span, facts: Plain) -> Row:
-    outcome = facts["taskqueue.outcome"]
-    never_ran = outcome in _TAKEN_BACK and span.startTimeUnixNano == span.endTimeUnixNano
-    return {
-        **_labels(resource),
-        "task_id": facts["messaging.message.id"],
-        "trace_id": span.traceId,
-        "span_id": span.spanId,
-        "task": facts["taskqueue.task"],
-        "queue": facts["messaging.destination.name"],
+def _attempts(spans: Spans, rows: Positions) -> pa.Table:
+    start, end = (_instants(spans, name, rows) for name in ("startTime", "endTime"))
+    outcome = spans.text("taskqueue.outcome", rows)
+    taken_back = compute.is_in(outcome, pa.array(_TAKEN_BACK))
+    never_ran = compute.and_(taken_back, compute.equal(start, end))
+    started = compute.if_else(never_ran, pa.scalar(None, pa.int64()), start)
+    instances = pa.array([str(each.get("service.instance.id", "")) for each in spans.resources])
+    instance = instances.take(pa.array(spans.resource[rows]))
+    known = {
+        **_labels(spans, rows),
+        "task_id": spans.text("messaging.message.id", rows),
+        "trace_id": spans.field("traceId").take(pa.array(rows)),
+        "span_id": spans.field("spanId").take(pa.array(rows)),
+        "task": spans.text("taskqueue.task", rows),
+        "queue": spans.text("messaging.destination.name", rows),
         "outcome": outcome,
-        "attempt": facts["taskqueue.attempt"],
-        "worker": f"{resource.get('service.instance.id', '')}/{facts['process.pid']}",
-        "scheduled_ns": facts.get("taskqueue.scheduled_unix_nano"),
-        "sent_ns": facts.get("taskqueue.sent_unix_nano"),
-        "due_ns": facts.get("taskqueue.due_unix_nano"),
-        "received_ns": facts.get("taskqueue.received_unix_nano"),
-        "started_ns": None if never_ran else int(span.startTimeUnixNano),
-        "completed_ns": int(span.endTimeUnixNano),
-        "acked_ns": facts.get("taskqueue.acked_unix_nano"),
+        "attempt": spans.number("taskqueue.attempt", rows),
+        "worker": compute.binary_join_element_wise(instance, spans.text("process.pid", rows), "/"),
+        "started_ns": started,
+        "completed_ns": end,
     }
+    for name in ("scheduled", "sent", "due", "received", "acked"):
+        known[f"{name}_ns"] = spans.number(f"taskqueue.{name}_unix_nano", rows)
+    return _table(known, TASK_COLUMNS)
 
 
-def _publish(resource: Plain, span: Span, facts: Plain) -> Row:
-    return {
-        **_labels(resource),
-        "task_id": facts["messaging.message.id"],
-        "scheduled_ns": facts.get("taskqueue.scheduled_unix_nano"),
-        "sent_ns": int(span.startTimeUnixNano),
-        "accepted_ns": int(span.endTimeUnixNano),
-        "failed": span.status.code == ERROR,
+def _publishes(spans: Spans, rows: Positions) -> pa.Table:
+    status = compute.struct_field(spans.field("status"), "code").take(pa.array(rows))
+    known = {
+        **_labels(spans, rows),
+        "task_id": spans.text("messaging.message.id", rows),
+        "scheduled_ns": spans.number("taskqueue.scheduled_unix_nano", rows),
+        "sent_ns": _instants(spans, "startTime", rows),
+        "accepted_ns": _instants(spans, "endTime", rows),
+        "failed": compute.fill_null(compute.equal(status, ERROR), fill_value=False),
     }
+    return _table(known, _SENT_COLUMNS)
+
+
+def _instants(spans: Spans, name: str, rows: Positions) -> pa.Array:
+    return spans.field(f"{name}UnixNano").take(pa.array(rows)).cast(pa.int64())
+
+
+def _table(known: dict[str, pa.Array], types: dict[str, str]) -> pa.Table:
+    for name, kind in types.items():
+        if kind != "Int64" and (missing := known[name].null_count):
+            raise pa.ArrowInvalid(f"{missing} spans of tasks lack their {name}")
+    return pa.table({name: known[name] for name in types})
 
 
 def of_cell(frame: pd.DataFrame, cell: CellRecord, column: str) -> pd.DataFrame:
@@ -107,6 +158,12 @@ def of_cell(frame: pd.DataFrame, cell: CellRecord, column: str) -> pd.DataFrame:
         & (frame["repetition"] == cell.repetition)
         & inside.fillna(value=False)
     ]
+
+
+def of_cells(attempts: pd.DataFrame, cells: Sequence[CellRecord]) -> pd.DataFrame:
+    """Return the attempts that were measured: those started between the marks of a cell."""
+    chosen = [of_cell(attempts, cell, "started_ns") for cell in cells]
+    return pd.concat(chosen, ignore_index=True) if chosen else attempts
 
 
 def attempt_stages(attempts: pd.DataFrame) -> pd.DataFrame:

@@ -30,16 +30,17 @@ def unpaired(first: Sample, second: Sample) -> Unpaired:
     return Unpaired(*(function(first, second) for function in functions))
 
 
-def ratio_of_medians(first: Sample, second: Sample) -> Figure:
+def ratio_of_medians(first: Sample, second: Sample, *, paired: bool = True) -> Figure:
     """Return median(first) / median(second) with its interval; blocks are resampled whole.
 
-    Position i of both samples belongs to one block. See `extract.statistics.bootstrap`.
+    Position i of both samples belongs to one block, unless they are not `paired`. See
+    `extract.statistics.bootstrap`.
     """
-    if not first:
-        return Figure(None, reason="no block has both")
+    if not first or not second:
+        return Figure(None, reason="no block has both" if paired else "one side is empty")
     if np.median(second) == 0:
         return Figure(None, reason="there is no ratio to 0")
-    return bootstrap((first, second), _median_ratio)
+    return bootstrap((first, second), _median_ratio, paired=paired)
 
 
 def _median_ratio(first: Array, second: Array, axis: int = -1) -> object:

@@ -50,6 +50,8 @@ class Side:
 class Comparison:
     """One metric of challenger and baseline, over the blocks that have a valid value of both.
 
+    Where each side is a run of its own, no block has both, and `blocks` are those of either.
+    `size` says how many there are: "10 blocks", or "5 and 5 repetitions" of two runs.
     `ratio` (challenger by baseline) decides, or `difference` (in `unit`) where a value of 0 has no
     ratio: `deciding` says which, and "" that nothing could. `without_outliers` is the same figure
     without the blocks that hold any. `smallest_effect` is a relative change, or in `unit` where the
@@ -64,6 +66,7 @@ class Comparison:
     challenger: Side
     baseline: Side
     blocks: tuple[str, ...]
+    size: str
     deciding: str
     bound: Bound
     ratio: Figure

@@ -43,18 +43,17 @@ def _names(comparison: Comparison) -> tuple[str, str, str]:
 
 def _measured(comparison: Comparison, what: str = "that") -> str:
     a, b, metric = _names(comparison)
-    blocks = len(comparison.blocks)
     if comparison.difference.lower == comparison.difference.upper == 0:
-        return f"both have the same value in each of {blocks} blocks"
+        return f"both have the same value throughout ({comparison.size})"
     if comparison.deciding == "ratio":
         bound = f"{comparison.bound} " if comparison.bound else ""
-        value, sure = _written(comparison.ratio, blocks, 1.0)
+        value, sure = _written(comparison.ratio, comparison.size, 1.0)
         return f"{a} has {bound}{value} times {what} of {b} ({sure})"
-    value, sure = _written(comparison.difference, blocks, 0.0)
+    value, sure = _written(comparison.difference, comparison.size, 0.0)
     return f"{a} differs from {b} in {metric} by {value} {comparison.unit} ({sure})"
 
 
-def _written(figure: Figure, blocks: int, nothing: float) -> tuple[str, str]:
+def _written(figure: Figure, size: str, nothing: float) -> tuple[str, str]:
     """Write a figure, and how sure it is, with as many digits as the interval is worth."""
     if figure.value is None:
         return "an unknown number of", figure.reason
@@ -62,7 +61,7 @@ def _written(figure: Figure, blocks: int, nothing: float) -> tuple[str, str]:
     ends = [end for end in (low, high) if end is not None]
     sign = "+" if nothing == 0 else ""
     if set(ends) <= {figure.value}:
-        return f"{figure.value:{sign}.4g}", f"the same in all {blocks} blocks"
+        return f"{figure.value:{sign}.4g}", f"the same throughout, {size}"
     form = sign + form_of(figure.value, ends, nothing)
     write = [f"{end:{form}}" for end in ends]
     if low is None:
@@ -71,7 +70,7 @@ def _written(figure: Figure, blocks: int, nothing: float) -> tuple[str, str]:
         text = f"from {write[0]}"
     else:
         text = " to ".join(write)
-    return f"{figure.value:{form}}", f"95 % interval {text}, {blocks} blocks"
+    return f"{figure.value:{form}}", f"95 % interval {text}, {size}"
 
 
 def form_of(value: float, ends: Sequence[float], landmark: float) -> str:
@@ -107,10 +106,12 @@ def _what_would(comparison: Comparison) -> str:
     else:
         unit = f"{least.value:.3g} {comparison.unit}"
         effect = percent(least.value) if comparison.deciding == "ratio" else unit
-        shown = f"{len(comparison.blocks)} blocks would have shown a difference of {effect}; "
+        shown = f"{comparison.size} would have shown a difference of {effect}; "
     if more.value is None:
         return f"{shown}{more.reason}.".capitalize()
     noun = "repetition" if more.value == 1 else "repetitions"
+    if comparison.size.endswith("repetitions"):
+        noun += " of each run"
     return f"{shown}about {more.value:,.0f} more {noun} would settle it."
 
 

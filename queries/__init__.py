@@ -5,6 +5,9 @@ family adds `name` and the values of its parameters, and stands for one query fo
 In the text, `$cell` is the label selector of one cell, `$start` and `$end` are its marks in Unix
 seconds, `$window` is the range between them and `$seconds` its length. Results are differences
 between samples at the marks: `increase()` would extrapolate.
+
+`timeline/` holds what is followed over time: each selects raw samples, with their own instants, of
+a gauge or of a counter (`kind`), so that nothing is interpolated there either.
 """
 
 import itertools
@@ -31,6 +34,33 @@ class Query:
     def render(self, **values: str) -> str:
         """Fill in `cell`, `start`, `end`, `window` and `seconds`; KeyError if one is missing."""
         return Template(self.text).substitute(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is followed over time: a sum of gauges, or of counters by the time between scrapes."""
+
+    name: str
+    unit: str
+    kind: str
+    meaning: str
+    text: str
+
+    def render(self, **values: str) -> str:
+        """Fill in `cell`, `end` and `window`; KeyError if one is missing."""
+        return Template(self.text).substitute(values)
+
+
+@cache
+def timelines() -> Mapping[str, Timeline]:
+    """Return all that is followed over time by name, in the order of their files."""
+    found = [_read_timeline(path) for path in sorted((_FOLDER / "timeline").glob("*.promql"))]
+    return {timeline.name: timeline for timeline in found}
+
+
+def _read_timeline(path: Path) -> Timeline:
+    head, text = _split(path.read_text())
+    return Timeline(path.stem, head["unit"], head["kind"], head["meaning"], text)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import sys
 
-from queries import catalogue
+from queries import catalogue, timelines
 
 _HEAD = """# Queries
 
@@ -14,11 +14,21 @@ name in `queries/` (a family of queries shares one file). This page is generated
 |---|---|---|---|
 """
 
+_OVER_TIME = """
+## Over time
+
+These, in `queries/timeline/`, select every scrape; `dataset/timeline.parquet` has them.
+
+| query | unit | kind | meaning |
+|---|---|---|---|
+"""
+
 
 def markdown() -> str:
     """Return the page."""
-    rows = (f"| {q.name} | {q.unit} | {q.better} | {q.meaning} |" for q in catalogue().values())
-    return _HEAD + "\n".join(rows) + "\n"
+    figures = [f"| {q.name} | {q.unit} | {q.better} | {q.meaning} |" for q in catalogue().values()]
+    followed = [f"| {t.name} | {t.unit} | {t.kind} | {t.meaning} |" for t in timelines().values()]
+    return _HEAD + "\n".join(figures) + "\n" + _OVER_TIME + "\n".join(followed) + "\n"
 
 
 if __name__ == "__main__":

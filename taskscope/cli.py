@@ -5,15 +5,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from compose.errors import ServiceError
+from extract.dataset import Dataset
+from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
-from taskscope import interruption, rundir
+from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
@@ -24,12 +26,12 @@ from taskscope.plan import plan
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
 from taskscope.session import run as run_session
-from taskscope.show import show
-from taskscope.slowest import slowest_tasks, waterfall_table
-from taskscope.summary import Summary, summarise
 from taskscope.watch import Watch
 
-_INVALID = 4
+if TYPE_CHECKING:
+    from taskscope.summary import Summary
+
+_INVALID, _FIRED = 4, 5
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +41,8 @@ app = typer.Typer(
     help="""Compare Python task queues by observing them.
 
 Exit codes: 0 done and every cell exact, 1 failed, 2 wrong usage, 3 a service is missing or failed,
-4 done but some cells are invalid, 130 interrupted, 143 terminated.""",
+4 done but some cells are invalid, 5 a condition of --fail-if has fired, 130 interrupted,
+143 terminated.""",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -101,7 +104,7 @@ def run(  # noqa: PLR0913 - the options of a run
         manifest = run_session(chosen, options, watch)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
     data = derive(directory, manifest, prometheus_url)
-    _finish(summarise(directory, manifest, data), as_json=as_json)
+    _finish(directory, manifest, data, as_json=as_json)
 
 
 @app.command()
@@ -116,32 +119,93 @@ def extract(
     """
     manifest = rundir.open_run(directory)
     data = derive(directory, manifest, prometheus_url)
-    _finish(summarise(directory, manifest, data), as_json=as_json)
+    _finish(directory, manifest, data, as_json=as_json)
 
 
 @app.command()
-def compare(
+def compare(  # noqa: PLR0913 - the options of a comparison
     directory: Directory,
     *,
-    variant: Annotated[
-        list[str] | None, typer.Option(help="Give two, to compare others than the headline's.")
+    variants: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Compare A with B, not the headline pair."),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="OLDER", help="Compare every variant with itself in an older run."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this figure; repeatable. See docs/queries.md.")
+    ] = None,
+    margin: Annotated[str, typer.Option(help="What counts as equivalent.")] = "5%",
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COND", help="Exit with 5 if this is shown to be so; repeatable."),
+    ] = None,
+    undecided_fails: Annotated[
+        bool, typer.Option("--undecided-fails", help="An undecided condition counts as fired.")
+    ] = False,
+    source: Annotated[
+        Literal["promql", "traces"],
+        typer.Option(help="Figures by Prometheus, or from the traces: exact, and fewer."),
+    ] = "promql",
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two variants of a run, or a run with an older one; say what is proven.
+
+    A condition is a figure, < or >, and a change of the first side (or newer run) against the
+    second, in percent. It fires where the whole 95 % interval lies beyond, and never on noise.
+
+    Examples:
+        taskscope compare runs/at-200
+
+        taskscope compare runs/at-200 --variants asynctasq celery-prefork --metric throughput
+
+        taskscope compare runs/new --baseline runs/old --fail-if 'throughput < -5%' --markdown
+
+    """
+    if as_markdown and as_json:
+        raise UsageError("--markdown and --json exclude each other.", "Leave one of them out.")
+    from taskscope import comparing, markdown  # noqa: PLC0415 - brings scipy, which takes long
+
+    question = comparing.Question(
+        directory, variants, baseline, metric or (), margin, fail_if or (), source
+    )
+    summary = comparing.compare(question)
+    if as_markdown:
+        typer.echo(markdown.markdown(summary), nl=False)
+    else:
+        _print_summary(summary, as_json=as_json)
+    if comparing.stopped(summary, undecided_fails=undecided_fails):
+        raise typer.Exit(_FIRED)
+    if not summary.trustworthy:
+        raise typer.Exit(_INVALID)
+
+
+@app.command()
+def export(
+    directory: Directory,
+    *,
+    form: Annotated[
+        Literal["legacy"],
+        typer.Option("--format", help="A CSV file and statistics for each scenario, as JSON."),
+    ] = "legacy",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to.  [default: results/ in the run]")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two variants of a run.
+    """Write a run's dataset in another form: that of the older suite.
 
     Example:
-        taskscope compare runs/at-200 --variant asynctasq --variant celery-prefork
+        taskscope export runs/20261121T120000-throughput --format legacy --out results
 
     """
-    manifest = rundir.open_run(directory)
-    pair = _pair(variant)
-    summary = summarise(directory, manifest, load(directory, manifest), pair)
-    if pair and not summary.comparisons:
-        known = sorted({v["name"] for s in manifest.scenarios for v in s["variants"]})
-        raise UsageError(f"No scenario of this run has both {pair[0]} and {pair[1]}.",
-                         f"Its variants: {', '.join(known)}.")  # fmt: skip
-    _finish(summary, as_json=as_json)
+    written = exporting.export(directory, form, out)
+    _print(as_json, written, lambda: typer.echo("\n".join(written)))
 
 
 @app.command()
@@ -209,28 +273,60 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
 
 
 @app.command()
-def trace(
+def trace(  # noqa: PLR0913 - the options of a question
     directory: Directory,
     *,
-    slowest: Annotated[int, typer.Option(min=1, help="How many tasks to show.")] = 10,
-    task: Annotated[str | None, typer.Option(help="One task, by its id.")] = None,
+    count: Annotated[
+        int, typer.Option("--slowest", min=1, metavar="N", help="How many tasks to show.")
+    ] = 10,
+    task: Annotated[str | None, typer.Option(help="One task, by its id: all attempts.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Failed tasks only.")] = False,
+    addresses: Annotated[
+        bool, typer.Option("--open", help="Print the traces' addresses in Grafana.")
+    ] = False,
+    grafana_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="Grafana, for --open."),
+    ] = None,
+    tempo_datasource: Annotated[
+        str, typer.Option(metavar="UID", help="Grafana's data source with the traces.")
+    ] = "tempo",
     as_json: Json = False,
 ) -> None:
-    """Show where the time of single tasks went.
+    """Show where the time of single tasks went, and why.
 
     Examples:
         taskscope trace runs/20261121T120000-throughput --slowest 20
 
         taskscope trace runs/20261121T120000-throughput --task 5b1e…
 
+        taskscope trace runs/20261121T120000-throughput --failed --open --grafana-url http://host:3000
+
     """
     manifest = rundir.open_run(directory)
-    rows = slowest_tasks(load(directory, manifest).tasks, slowest, task_id=task, failed=failed)
-    if task and not rows:
-        raise UsageError(f"No task {task} was measured in this run.",
-                         "taskscope trace DIR --slowest 20 lists some.")  # fmt: skip
-    _print(as_json, rows, lambda: Console().print(waterfall_table(rows)))
+    base = grafana.base(grafana_url) if addresses else ""
+    question = slowest.Question(count, task, failed=failed)
+    records = slowest.answer(directory, manifest, load(directory, manifest), question)
+    if addresses:
+        records = slowest.with_addresses(records, base, tempo_datasource)
+    draw = waterfall.show_attempts if task else waterfall.show_table
+    _print(as_json, records, lambda: draw(Console(), records))
+
+
+@app.command()
+def report(directory: Directory, *, as_json: Json = False) -> None:
+    """Write a run's report: one HTML file that needs no network, a summary, and the charts.
+
+    Example:
+        taskscope report runs/20261121T120000-throughput
+
+    """
+    from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
+
+    manifest = rundir.open_run(directory)
+    written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
+    _print(as_json, {"page": written[0], "files": written},
+           lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
 
 
 @app.command()
@@ -253,19 +349,19 @@ def doctor(*, as_json: Json = False) -> None:
     raise typer.Exit(doctor_checks.exit_status(checks))
 
 
-def _pair(variants: list[str] | None) -> tuple[str, str] | None:
-    if not variants:
-        return None
-    if len(variants) != 2 or variants[0] == variants[1]:  # noqa: PLR2004 - a pair
-        raise UsageError("compare needs exactly two different --variant options.",
-                         "Give two, or none for the headline pair.")  # fmt: skip
-    return variants[0], variants[1]
+def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool) -> None:
+    from taskscope.summary import summarise  # noqa: PLC0415 - brings scipy, which takes long
 
-
-def _finish(summary: Summary, *, as_json: bool) -> None:
-    _print(as_json, summary.as_json(), lambda: show(Console(), summary))
+    summary = summarise(directory, manifest, data)
+    _print_summary(summary, as_json=as_json)
     if not summary.trustworthy:
         raise typer.Exit(_INVALID)
+
+
+def _print_summary(summary: "Summary", *, as_json: bool) -> None:
+    from taskscope.show import show  # noqa: PLC0415 - see above
+
+    _print(as_json, summary.as_json(), lambda: show(Console(), summary))
 
 
 def _print(as_json: bool, document: Any, for_people: Callable[[], Any]) -> None:  # noqa: FBT001

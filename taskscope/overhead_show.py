@@ -93,7 +93,7 @@ def _costs(what: Outcome, variant: str) -> Table:
     for mode in what.modes[variant]:
         rate, cpu = (what.found.line(variant, mode, metric) for metric in (THROUGHPUT, CPU))
         if rate and cpu:
-            grid.add_row(mode, f"{rate.median:,.0f}", _percent(rate.change),
+            grid.add_row(mode, f"{rate.median:,.0f}", percent(rate.change),
                          f"{cpu.median:,.1f}", _number(cpu.difference))  # fmt: skip
     return grid
 
@@ -104,8 +104,8 @@ def _bias(found: Ledger) -> Table:
     for rate in found.bias:
         cpu = found.line(rate.subject, rate.mode, CPU)
         if rate.metric == THROUGHPUT and cpu:
-            grid.add_row(rate.mode, f"{rate.median:.3g}", _percent(rate.change),
-                         f"{cpu.median:.3g}", _percent(cpu.change))  # fmt: skip
+            grid.add_row(rate.mode, f"{rate.median:.3g}", percent(rate.change),
+                         f"{cpu.median:.3g}", percent(cpu.change))  # fmt: skip
     return grid
 
 
@@ -117,7 +117,8 @@ def _grid(title: str, *columns: str) -> Table:
     return grid
 
 
-def _percent(estimate: Estimate | None) -> str:
+def percent(estimate: Estimate | None) -> str:
+    """Write a relative change with its interval."""
     return _written(estimate, lambda x: f"{x * 100:+.1f}", " %")
 
 
@@ -147,10 +148,15 @@ def sentence(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> str
     if not parts:
         return ""
     text = f"Instrumentation costs {', '.join(parts)}"
-    shift = found.line(pair_name(*variants[:2]), mode, THROUGHPUT) if len(variants) > 1 else None
-    if shift and shift.change:
-        text += f"; differential bias {_percent(shift.change)}"
+    if bias := shift(found, variants, mode):
+        text += f"; differential bias {percent(bias)}"
     return text + "."
+
+
+def shift(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> Estimate | None:
+    """Return by how much the mode shifts the ratio of the first two variants' throughputs."""
+    line = found.line(pair_name(*variants[:2]), mode, THROUGHPUT) if len(variants) > 1 else None
+    return line.change if line else None
 
 
 def _shares(found: Ledger, variants: Sequence[str], mode: str) -> Iterator[str]:

@@ -1,64 +1,62 @@
-"""Single tasks: which were slow, and which stage their time went to."""
+"""What `taskscope trace` shows: attempts chosen from a run, explained, with their exceptions."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from rich import box
-from rich.markup import escape
-from rich.table import Table
+import msgspec
 
-from extract.traces import attempt_stages
+from extract.dataset import Dataset
+from extract.exceptions import Failure, failures
+from extract.manifest import Manifest
+from extract.samples import Timeline
+from extract.slow import choose, explain
+from taskscope import grafana
+from taskscope.errors import UsageError
 
-_NS_PER_MS = 1e6
-_LARGE_MS = 1000
-#: Stage and column title, in the order of a task's life.
-_COLUMNS = {
-    "end_to_end": "total",
-    "schedule_lag": "lag",
-    "delay": "delay",
-    "broker_wait": "broker",
-    "prefetch_wait": "prefetch",
-    "execution": "run",
-    "ack": "ack",
-}
+type Record = dict[str, Any]
 
 
-def slowest_tasks(
-    tasks: pd.DataFrame, count: int, *, task_id: str | None = None, failed: bool = False
-) -> list[dict[str, Any]]:
-    """Return the `count` slowest attempts end to end, with each stage's share in milliseconds.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which attempts: the slowest so many, all of one task, or only those that failed."""
 
-    `task_id` chooses all attempts of one task instead; `failed` leaves out what ended well.
-    """
-    stages = attempt_stages(tasks)
-    stages["schedule_lag"] = tasks["sent_ns"] - tasks["scheduled_ns"].fillna(tasks["sent_ns"])
-    facts = tasks[["task_id", "trace_id", "scenario", "variant", "repetition", "task", "outcome",
-                   "attempt", "worker"]]  # fmt: skip
-    table = facts.join((stages.astype("Float64") / _NS_PER_MS).add_suffix("_ms"))
-    if task_id is not None:
-        table = table[table["task_id"] == task_id]
-    if failed:
-        table = table[table["outcome"] == "failure"]
-    chosen = table.sort_values("end_to_end_ms", ascending=False).head(count)
-    plain = chosen.astype(object).where(chosen.notna(), None)
-    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]
+    count: int
+    task_id: str | None = None
+    failed: bool = False
 
 
-def waterfall_table(rows: list[dict[str, Any]]) -> Table:
-    """Draw the tasks as a table, a column for each stage that any of them has."""
-    title = "Tasks by end-to-end time, in ms"
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    table.add_column("task", no_wrap=True, min_width=36)
-    stages = [stage for stage in _COLUMNS if any(row[f"{stage}_ms"] for row in rows)]
-    for stage in stages:
-        table.add_column(_COLUMNS[stage], justify="right", no_wrap=True, min_width=6)
-    for row in rows:
-        times = [row[f"{stage}_ms"] for stage in stages]
-        about = f"{row['variant']} {row['repetition']}, {row['outcome']}"
-        numbers = [
-            "" if t is None else f"{t:,.3g}" if t < _LARGE_MS else f"{t:,.0f}" for t in times
-        ]
-        table.add_row(f"{row['task_id']}\n[dim]{escape(about)}[/dim]", *numbers)
-    return table
+def answer(directory: Path, manifest: Manifest, data: Dataset, question: Question) -> list[Record]:
+    """Return one record for each attempt that was asked for; UsageError for an unknown task."""
+    tasks = data.tasks
+    rows = choose(tasks, question.count, task_id=question.task_id, failed=question.failed)
+    if question.task_id and not rows:
+        what = "failed" if question.failed else "was measured"
+        raise UsageError(f"No task {question.task_id} {what} in this run.",
+                         "taskscope trace DIR --slowest 20 lists some.")  # fmt: skip
+    samples = Timeline(data.timeline, manifest.cells)
+    records = [slow.record() for slow in explain(tasks, rows, samples)]
+    found = _failures(directory, records)
+    return [{**record, "error": _plain(found.get(record["span_id"]))} for record in records]
+
+
+def with_addresses(records: Iterable[Record], base: str, datasource: str) -> list[Record]:
+    """Add where each trace can be seen, in the Grafana at `base`."""
+    return [{**r, "trace_url": grafana.trace_url(base, datasource, r)} for r in records]
+
+
+def _plain(failure: Failure | None) -> dict[str, str] | None:
+    return {"type": failure.type, "message": failure.message} if failure else None
+
+
+def _failures(directory: Path, records: Iterable[Record]) -> dict[str, Failure]:
+    span_ids = {record["span_id"] for record in records if record["outcome"] != "success"}
+    try:
+        return failures(directory / "traces", span_ids)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"A trace file is damaged: {error}.",
+                         "Restore it from a copy.") from None  # fmt: skip
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}.",
+                         "Check that you may read the run's files.") from None  # fmt: skip

@@ -243,7 +243,7 @@ def _told(place: _Place, observer: Observer, sink: _Sink | None, published: int)
 
 def _spans(traces: Path, *, live: bool) -> int:
     """Count the tasks that have their span, and their live one where all should have it."""
-    spans = [span for file in traces.glob("*.jsonl") for _, span in read_spans(file)]
+    spans = [span for file in traces.glob("*.jsonl") for span in read_spans(file)]
     attempts = sum(span.kind == CONSUMER for span in spans)
     return min(attempts, sum(span.name.startswith("run ") for span in spans)) if live else attempts
 

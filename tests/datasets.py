@@ -8,7 +8,12 @@ import pandas as pd
 
 type Cell = tuple[str, int]  # variant, repetition
 
-UNITS = {"throughput": "tasks/s", "end_to_end_p50": "s", "tasks_failed": "attempts"}
+UNITS = {
+    "throughput": "tasks/s",
+    "end_to_end_p50": "s",
+    "end_to_end_p99": "s",
+    "tasks_failed": "attempts",
+}
 
 
 def dataset(

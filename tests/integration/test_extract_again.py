@@ -21,7 +21,7 @@ from taskscope.derive import derive
 from taskscope.errors import UsageError
 
 type Copy = Callable[[Path, Path], Path]
-TABLES = ("results", "tasks", "audit", "agreement")
+TABLES = ("results", "tasks", "audit", "agreement", "timeline")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from pipeline import Finished, assert_nothing_left, failed_checks, manifest, table, values
 
+from extract.slow import slowest
 from instrumentation.buckets import bucket_around
 
 UNTOUCHED = ("asynctasq", "celery")
@@ -88,3 +89,9 @@ def test_a_worker_that_refuses_to_start_shows_its_last_words(faulty_run: Finishe
     assert "swimming" in faulty_run.stderr
     log = "faults-celery-refused-1-worker.log"
     assert "swimming" in (faulty_run.directory / "logs" / log).read_text()
+
+
+def test_the_pause_is_why_its_slowest_tasks_were_slow(faulty_run: Finished) -> None:
+    tasks = table(faulty_run.directory, "tasks")
+    mine = tasks[tasks["variant"] == "asynctasq-paused"].reset_index(drop=True)
+    assert {record["cause"]["kind"] for record in slowest(mine, 10)} == {"worker paused or starved"}

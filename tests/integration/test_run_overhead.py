@@ -104,6 +104,13 @@ def test_a_comparison_prints_it_and_extracting_again_keeps_it(taken: Taken) -> N
     assert comparison["overhead"]["lines"]
 
 
+def test_a_report_shows_it(taken: Taken) -> None:
+    done = taskscope("report", taken.run)
+    assert done.returncode == 0, done.stderr
+    for name in ("report.html", "summary.md"):
+        assert "Instrumentation costs asynctasq" in (taken.run / "report" / name).read_text(), name
+
+
 def test_a_run_without_a_ledger_says_nothing_of_one(throughput_run: Finished) -> None:
     done = taskscope("compare", throughput_run.directory)
     assert "Instrumentation costs" not in done.stdout

@@ -34,8 +34,10 @@ def test_json_is_the_only_thing_on_stdout(throughput_run: Finished) -> None:
     assert document["trustworthy"] is True
     (comparison,) = document["comparisons"]
     assert document["planned"] == document["measured"] == document["valid"] == 2
-    throughput = next(x for x in comparison["lines"] if x["metric"] == "throughput")
-    assert throughput["ratio"] == throughput["first"]["median"] / throughput["second"]["median"]
+    throughput = next(x for x in comparison["verdicts"] if x["metric"] == "throughput")
+    first, second = (throughput[side]["values"] for side in ("challenger", "baseline"))
+    assert throughput["ratio"]["value"] == pytest.approx(first[0] / second[0])
+    assert "1 block is too few, a verdict takes 3" in throughput["sentence"]
 
 
 @pytest.mark.parametrize("source", ["promql", "traces"])
@@ -129,8 +131,10 @@ def test_compare_prints_what_the_run_printed(throughput_run: Finished) -> None:
 
 
 def test_compare_takes_the_sides_as_asked(throughput_run: Finished) -> None:
-    pair = [word for v in reversed(VARIANTS) for word in ("--variant", v)]
-    (comparison,) = _document("compare", throughput_run.directory, *pair)["comparisons"]
+    pair = tuple(reversed(VARIANTS))
+    (comparison,) = _document("compare", throughput_run.directory, "--variants", *pair)[
+        "comparisons"
+    ]
     assert (comparison["first"], comparison["second"]) == tuple(reversed(VARIANTS))
 
 

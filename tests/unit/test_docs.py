@@ -7,7 +7,10 @@ from typing import get_args
 from typer.testing import CliRunner
 
 from compose.modes import modes
+from extract import causes, standstill
+from extract.causes import Kind as Cause
 from extract.doubts import Kind
+from extract.surroundings import FEWEST_PEERS
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
@@ -45,7 +48,7 @@ def test_every_kind_of_doubt_is_documented() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "overhead", "trace"):
+    for name in ("run", "extract", "compare", "report", "export", "overhead", "trace"):
         result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
@@ -68,3 +71,23 @@ def test_every_mode_of_watching_is_explained() -> None:
     for framework in FRAMEWORKS:
         for mode in modes(framework):
             assert f"| `{mode}` |" in page, mode
+
+
+def test_every_cause_of_slowness_is_documented_with_its_bounds() -> None:
+    page = (ROOT / "docs" / "slow-tasks.md").read_text()
+    for kind in get_args(Cause.__value__):
+        assert f"| {kind} |" in page, kind
+    rows = {line.split(" | ")[0]: line for line in page.splitlines() if line.startswith("| ")}
+    assert f"half ({causes.STUCK})" in rows["| stuck behind a prefetched long task"]
+    assert f"Long is {standstill.LONG:g} times" in rows["| stuck behind a prefetched long task"]
+    assert f"{causes.LONG_SECONDS} s at least" in rows["| stuck behind a prefetched long task"]
+    assert f"executed {standstill.LONG:g} times" in rows["| slow itself"]
+    assert f"took {standstill.LONG:g} times" in rows["| slow to acknowledge"]
+    assert f"{causes.LATE_SECONDS} s or more" in rows["| generator late"]
+    for said in (f"a fifth ({causes.COUNTS})", f"up to {causes.NORMAL} times its typical",
+                 f"half ({causes.MAIN}) of it", f"fewer than {FEWEST_PEERS} of the task",
+                 f"for {standstill.LEAST_SECONDS} s", f"explains {causes.CLOSE} of what",
+                 f"(executed {causes.FULL} of that)",
+                 f"each {standstill.LONG:g} times", f"up to {causes.IDLE_CORES} cores",
+                 f"from {causes.BUSY_CORES} on"):  # fmt: skip
+        assert said in " ".join(page.split()), said

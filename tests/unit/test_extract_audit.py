@@ -1,12 +1,11 @@
-"""Each check of the audit can fail and says what it found; comparisons leave such cells out."""
+"""Each check of the audit can fail and says what it found."""
 
 import pandas as pd
 import pytest
 
 from extract import audit
-from extract.compare import compare
-from extract.dataset import Dataset, valid_cells
-from extract.manifest import CellRecord, Manifest, Problem
+from extract.dataset import valid_cells
+from extract.manifest import CellRecord, Problem
 
 CELL = CellRecord("s", "f", "v", 1, planned=100, start=10.0, end=20.0)
 COUNTS = {"tasks_sent": 100.0, "tasks_started": 100.0, "tasks_completed": 98.0,
@@ -87,47 +86,9 @@ def test_a_cell_without_marks_is_invalid() -> None:
     assert list(failed({}, {}, CellRecord("s", "f", "v", 1, 100))) == ["finished"]
 
 
-def manifest(cells: list[CellRecord]) -> Manifest:
-    return Manifest("x", "", "complete", (), "native", "native", {}, {}, (), (), tuple(cells))
-
-
-def dataset(rows: list[tuple[str, int, str, float]], bad: list[tuple[str, int]]) -> Dataset:
-    results = [
-        {"scenario": "s", "variant": v, "repetition": r, "metric": m, "value": x, "source": source}
-        for v, r, m, x in rows
-        for source in ("promql", "traces")
-    ]
-    results += [{**results[0], "value": 1e9, "source": "traces"}]
-    checks = [
-        {"scenario": "s", "variant": v, "repetition": r, "check": "c", "ok": (v, r) not in bad}
-        for v, r in {(v, r) for v, r, _, _ in rows}
-    ]
-    empty = pd.DataFrame()
-    return Dataset(pd.DataFrame(results), empty, pd.DataFrame(checks), empty)
-
-
-ROWS = [("a", 1, "throughput", 10.0), ("a", 2, "throughput", 30.0), ("a", 3, "throughput", 20.0),
-        ("b", 1, "throughput", 4.0), ("b", 2, "throughput", 1000.0), ("b", 3, "throughput", 6.0),
-        ("a", 1, "tasks_failed", 1.0), ("b", 1, "tasks_failed", 0.0),
-        ("a", 1, "ack_p50", 0.5), ("c", 1, "throughput", 7.0)]  # fmt: skip
-CELLS = [CellRecord("s", "f", v, r, 1, 1.0, 2.0) for v in "abc" for r in (1, 2, 3)]
-
-
-def test_medians_ranges_and_ratio_of_the_valid_repetitions() -> None:
-    data = dataset(ROWS, bad=[("b", 2)])
-    lines = {x.metric: x for x in compare(manifest(CELLS), data, "s", "a", "b")}
-    line = lines["throughput"]
-    assert line.first
-    assert (line.first.median, line.first.lowest, line.first.highest) == (20.0, 10.0, 30.0)
-    assert line.first.repetitions == 3
-    assert line.second
-    assert (line.second.median, line.second.highest, line.second.repetitions) == (5.0, 6.0, 2)
-    assert line.ratio == 4.0
-    assert lines["tasks_failed"].ratio is None  # to nothing, there is no ratio
-    assert lines["ack_p50"].second is None
-    assert len(valid_cells(data.audit, CELLS)) == 8
-
-
-def test_with_no_valid_cell_there_is_no_line() -> None:
-    data = dataset(ROWS[:2], bad=[("a", 1), ("a", 2)])
-    assert not list(compare(manifest(CELLS), data, "s", "a", "b"))
+def test_a_cell_with_any_failed_check_is_not_valid() -> None:
+    cells = [CellRecord("s", "f", v, r, 1, 1.0, 2.0) for v in "ab" for r in (1, 2)]
+    checks = [(c.scenario, c.variant, c.repetition, name, True) for c in cells for name in "xy"]
+    checks[3] = (*checks[3][:4], False)
+    table = pd.DataFrame(checks, columns=["scenario", "variant", "repetition", "check", "ok"])
+    assert valid_cells(table, cells) == [cells[0], *cells[2:]]

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from extract.evidence import CLAIM_LEVEL, Evidence, weigh, weigh_again
-from extract.paired import (
-    Paired,
+from extract.contrast import (
+    Contrast,
     blocks_needed,
     figure,
     p_difference,
     p_equivalence,
-    pair_up,
     smallest_effect,
 )
+from extract.evidence import CLAIM_LEVEL, Evidence, weigh, weigh_again
+from extract.paired import pair_up
 from extract.two_samples import ratio_of_medians
 
 BASE = (100.0, 80.0, 120.0, 95.0, 105.0)
@@ -30,7 +30,7 @@ positive = st.floats(1e-3, 1e6)
 blocks = st.lists(st.tuples(positive, positive), min_size=2, max_size=10)
 
 
-def pairing(first: tuple[float, ...], second: tuple[float, ...]) -> Paired:
+def pairing(first: tuple[float, ...], second: tuple[float, ...]) -> Contrast:
     found = pair_up(first, second)
     assert found
     return found
@@ -67,11 +67,11 @@ def test_a_zero_has_no_ratio_and_is_compared_by_difference() -> None:
 def test_without_spread_or_blocks_there_is_no_interval() -> None:
     same = pairing((2.0, 4.0, 6.0), (1.0, 2.0, 3.0))
     assert not same.testable
-    assert figure(same).method == "the same in every block"
+    assert figure(same).method == "the same throughout"
     assert figure(same).value == pytest.approx(2)
     one = pairing((2.0,), (1.0,))
     assert not one.testable
-    assert "one block" in figure(one).reason
+    assert "one value" in figure(one).reason
     assert pair_up((), ()) is None
 
 
@@ -122,33 +122,38 @@ def covers(analysis: Callable[..., object], noise: str, n: int, rng: np.random.G
 
 def test_the_smallest_effect_shows_in_four_of_five_runs() -> None:
     for n in (5, 10):
-        effect = smallest_effect(Paired("ratio", n, 0.0, 0.1), 0.05)
+        effect = smallest_effect(Contrast("ratio", n, 0.0, 0.1, freedom=n - 1), 0.05)
         # The power of the t-test comes from the noncentral t distribution.
         limit, away = stats.t.ppf(0.975, n - 1), effect / 0.1 * math.sqrt(n)
         assert stats.nct.sf(limit, n - 1, away) == pytest.approx(0.8, abs=0.03)
 
 
 def test_an_open_question_asks_for_as_many_blocks_as_would_settle_it() -> None:
-    shown = blocks_needed(Paired("ratio", 5, 0.05, 0.1), None, 0.05, 0.05)
+    shown = blocks_needed(Contrast("ratio", 5, 0.05, 0.1, freedom=4), None, 0.05, 0.05)
     assert shown is not None
     # R: power.t.test(delta = 0.05, sd = 0.1, type = "paired", power = 0.8) needs n = 33.4.
     assert shown == pytest.approx(34, abs=1)
-    same = blocks_needed(Paired("ratio", 5, 0.0, 0.1), 0.05, 0.05, 0.05)
+    same = blocks_needed(Contrast("ratio", 5, 0.0, 0.1, freedom=4), 0.05, 0.05, 0.05)
     assert same is not None
     reach = stats.nct.sf(stats.t.ppf(0.95, same - 1), same - 1, math.log(1.05) / 0.1 * same**0.5)
     assert 2 * reach - 1 == pytest.approx(0.8, abs=0.03)  # both one-sided tests must reject
-    assert blocks_needed(Paired("ratio", 5, 0.0, 10.0), 0.05, 0.05, 0.05) is None
-    assert blocks_needed(Paired("difference", 5, 0.0, 0.1), None, 0.05, 0.05) is None
+    assert blocks_needed(Contrast("ratio", 5, 0.0, 10.0, freedom=4), 0.05, 0.05, 0.05) is None
+    assert blocks_needed(Contrast("difference", 5, 0.0, 0.1, freedom=4), None, 0.05, 0.05) is None
 
 
 def test_more_spread_asks_for_more() -> None:
-    needed = [blocks_needed(Paired("ratio", 5, 0.1, s), 0.05, 0.05, 0.05) for s in (0.1, 0.2, 0.4)]
-    effects = [smallest_effect(Paired("ratio", 5, 0.1, s), 0.05) for s in (0.1, 0.2, 0.4)]
+    needed = [
+        blocks_needed(Contrast("ratio", 5, 0.1, s, freedom=4), 0.05, 0.05, 0.05)
+        for s in (0.1, 0.2, 0.4)
+    ]
+    effects = [
+        smallest_effect(Contrast("ratio", 5, 0.1, s, freedom=4), 0.05) for s in (0.1, 0.2, 0.4)
+    ]
     assert all(a < b for a, b in pairwise(n or math.inf for n in needed))
     assert all(a < b for a, b in pairwise(effects))
 
 
-def alone(paired: Paired | None, margin: float = 0.05) -> Evidence:
+def alone(paired: Contrast | None, margin: float = 0.05) -> Evidence:
     return weigh([(paired, "")], margin)[0]
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 import pytest
 
+from extract import columns
 from extract.manifest import CellRecord, Manifest
-from extract.otlp import read_spans
 from extract.traces import of_cell, read_traces, results, stages
 
 BASE = 1_795_308_000_000_000_001  # odd: a float holds such a number only to the next 256
@@ -78,15 +79,79 @@ def test_waiting_on_purpose_and_never_running(tmp_path: Path) -> None:
 def test_a_cut_last_line_is_skipped(tmp_path: Path) -> None:
     whole = line(span(1, 5, 0, 1)) + line(span(2, 5, 0, 1))
     (tmp_path / "a.jsonl").write_text(whole[:-30])
-    assert [s.spanId for _, s in read_spans(tmp_path / "a.jsonl")] == [f"{1:016x}"]
+    attempts, _ = read_traces(tmp_path)
+    assert attempts["span_id"].tolist() == [f"{1:016x}"]
+    (tmp_path / "a.jsonl").write_text(whole[: whole.index("\n")])
+    assert not len(read_traces(tmp_path)[0])
+    (tmp_path / "a.jsonl").write_text("")
+    assert not len(read_traces(tmp_path)[0])
 
 
-@pytest.mark.parametrize("damage", ["{\n", '{"resourceSpans": 1}\n', "\n", "\0\n"])
-def test_a_damaged_line_names_file_and_line(tmp_path: Path, damage: str) -> None:
+DAMAGED = ["{\n", '{"resourceSpans": 1}\n', "\n", "\0\n", '{"resourceSpans": []}{}\n', "{}\n",
+           '{"resourceSpans":\n[]}\n', '{"resourceSpans": [{"scopeSpans": []}]}\n',
+           line(span(1, 5, 0, 1)).replace('"spanId"', '"other"'),
+           line(span(1, 5, 0, 1)).replace('"x"', '"\udcff"'),
+           line(span(1, 5, 0, 1)).replace('"kind": 5', '"kind": "CONSUMER"')]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_a_damaged_line_names_file_and_line(
+    tmp_path: Path, damage: str, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "_PIECE_BYTES", piece_bytes)
     path = tmp_path / "a.jsonl"
-    path.write_text(line(span(1, 5, 0, 1)) + damage + line(span(2, 5, 0, 1)))
+    text = line(span(1, 5, 0, 1)) + damage + line(span(2, 5, 0, 1))
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(msgspec.DecodeError, match=rf"{path}, line 2"):
-        list(read_spans(path))
+        read_traces(tmp_path)
+
+
+def test_a_span_of_a_task_that_lacks_a_fact_is_damaged(tmp_path: Path) -> None:
+    """Such as one that something else than the instrumentation wrote."""
+    lacking = span(1, 5, 0, 1)
+    lacking["attributes"] = [a for a in lacking["attributes"] if a["key"] != "taskqueue.attempt"]
+    (tmp_path / "a.jsonl").write_text(line(lacking))
+    with pytest.raises(msgspec.DecodeError, match=r"a\.jsonl: 1 spans of tasks lack their attempt"):
+        read_traces(tmp_path)
+    (tmp_path / "a.jsonl").write_text(line(span(1, 5, 0, 1)).replace(str(BASE + 1), "soon"))
+    with pytest.raises(msgspec.DecodeError, match=r"a\.jsonl: .*soon"):
+        read_traces(tmp_path)
+
+
+def test_unusual_forms_of_the_same_say_the_same(tmp_path: Path) -> None:
+    """Integers as numbers, values of other types, unknown fields, several resources on a line."""
+    usual, unusual = tmp_path / "usual", tmp_path / "unusual"
+    for place in (usual, unusual):
+        place.mkdir()
+    spans = [span(1, 5, 10, 20, sent=BASE, received=BASE + 5), span(2, 4, 3, 4)]
+    (usual / "a.jsonl").write_text(line(*spans))
+    document = json.loads(line(spans[0]))
+    for fact in document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
+        if "intValue" in fact["value"]:
+            fact["value"]["intValue"] = int(fact["value"]["intValue"])
+    own = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    values = {"ratio": {"doubleValue": 0.5}, "none": {}, "list": {"arrayValue": {"values": []}}}
+    own["attributes"] += [{"key": key, "value": value} for key, value in values.items()]
+    own |= {"links": [{"traceId": "b" * 32}], "events": [{"name": "é"}], "flags": 1}
+    second = json.loads(line({k: v for k, v in spans[1].items() if k != "status"}))
+    document["resourceSpans"] += [{"resource": {}, "scopeSpans": []}, *second["resourceSpans"]]
+    (unusual / "a.jsonl").write_text(json.dumps(document) + "\n")
+    for ours, theirs in zip(read_traces(usual), read_traces(unusual), strict=True):
+        assert len(ours) == 1
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_pieces_are_read_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, begin in (("a", 0), ("b", 50)):
+        text = "".join(line(span(n, 5, n, n + 1)) for n in range(begin, begin + 50))
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    whole, _ = read_traces(tmp_path)
+    monkeypatch.setattr(columns, "_PIECE_BYTES", 3_000)
+    assert len(list(columns.pieces(tmp_path / "a.jsonl"))) > 5
+    pieced, _ = read_traces(tmp_path)
+    pd.testing.assert_frame_equal(whole, pieced, check_exact=True)
+    assert whole["span_id"].tolist() == [f"{n:016x}" for n in range(100)]
 
 
 def test_spans_of_other_libraries_are_left_out(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import re
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
+from test_extract_traces import line, span
 from test_overhead import manifest, rows, timing
 from test_taskscope_plan import MANIFEST
 
@@ -19,6 +21,7 @@ from taskscope.overhead_show import Outcome, sentence
 from taskscope.scenario import FRAMEWORKS, load_scenario
 from taskscope.timing import PlannedTiming
 from taskscope.timing import _doubts as doubts
+from taskscope.timing import _spans as count_spans
 
 SCENARIO = load_scenario("throughput")
 PAIR = SCENARIO.override(variants=list(SCENARIO.headline), repetitions=4)
@@ -215,3 +218,15 @@ def test_a_mode_is_charged_only_for_what_it_did(mode: str, told: int | None, dou
     planned = PlannedTiming(PAIR, PAIR.variants[1], mode, 1, 1100 - PAIR.run.warmup)
     assert planned.variant.framework == "celery"
     assert bool(list(doubts(planned, told))) == doubted
+
+
+def test_spans_are_counted_as_far_as_lines_are_whole(tmp_path: Path) -> None:
+    live = {**span(2, 1, 0, 1), "name": "run noop"}
+    stage = {**span(3, 1, 0, 1), "name": "broker wait"}
+    whole = line(span(1, 5, 0, 1), live, stage) + line(span(4, 5, 0, 1), span(5, 4, 0, 1))
+    (tmp_path / "a.jsonl").write_text(whole + line(span(6, 5, 0, 1))[:-30])
+    assert count_spans(tmp_path, live=False) == 2
+    assert count_spans(tmp_path, live=True) == 1
+    (tmp_path / "a.jsonl").write_text(whole + "{\n")
+    with pytest.raises(msgspec.DecodeError, match=r"a\.jsonl, line 3: "):
+        count_spans(tmp_path, live=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import queries
-from queries import Query
+from queries import Query, Timeline
 
 VALUES = {"cell": 'variant="v"', "start": "1.000", "end": "2.000", "window": "1000ms",
           "seconds": "1.000"}  # fmt: skip
@@ -45,6 +45,17 @@ def test_all_that_is_asked_for_is_there() -> None:
     for stage in STAGES:
         wanted |= {f"{stage}_{q}" for q in ("p50", "p90", "p95", "p99", "p999", "mean", "count")}
     assert wanted <= set(CATALOGUE)
+
+
+@pytest.mark.parametrize("timeline", queries.timelines().values(), ids=lambda t: t.name)
+def test_what_is_followed_over_time_says_what_it_is_and_renders(timeline: Timeline) -> None:
+    assert timeline.unit
+    assert timeline.kind in {"gauge", "counter"}
+    assert timeline.meaning.endswith(".")
+    rendered = timeline.render(**VALUES)
+    assert "$" not in rendered
+    assert 'variant="v"' in rendered
+    assert rendered.strip().endswith("[1000ms] @ 2.000")  # raw samples, and not a series of steps
 
 
 def test_every_file_is_read() -> None:

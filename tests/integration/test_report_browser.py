@@ -1,0 +1,146 @@
+"""The report in a real browser: no error, no request, every chart drawn, the dataset's figures."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+
+import pandas as pd
+import pytest
+from pipeline import Finished, table, taskscope
+from reports import FASTER, run
+
+from extract import report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None,
+    reason="THE REPORT WAS NOT LOOKED AT: no chromium on PATH; apt-get install chromium",
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of a page: the document, and what its console says."""
+
+    dom: str
+    console: tuple[str, ...]
+
+    def drawn(self) -> dict[str, int]:
+        """How many marks each chart has."""
+        parts = re.split(r'data-chart="([^"]+)"', self.dom)[1:]
+        charts = zip(parts[::2], parts[1::2], strict=True)
+        return {name: len(re.findall(r"<path aria-label=", rest)) for name, rest in charts}
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Callable[..., Seen]:
+    def open_page(page: Path, *options: str) -> Seen:
+        assert CHROMIUM is not None
+        arguments = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
+                     "--virtual-time-budget=60000", "--enable-logging=stderr", "--dump-dom",
+                     *options, page.as_uri())  # fmt: skip
+        done = subprocess.run(
+            [CHROMIUM, *arguments], capture_output=True, text=True, timeout=120, check=True
+        )
+        console = re.findall(r'CONSOLE[:(]\d+\)?\] "(.*)", source', done.stderr)
+        return Seen(done.stdout, tuple(console))
+
+    return open_page
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    scenarios = {name: (FASTER, {("a", 2): "swapped"} if name == "t" else {}) for name in "stu"}
+    return report.write(tmp_path / "report", run(scenarios, arrivals="constant"))[0]
+
+
+@pytest.mark.parametrize("options", [(), ("--force-dark-mode",), ("--window-size=390,800",)])
+def test_every_chart_is_drawn_without_an_error_or_a_request(
+    made: Path, look: Callable[..., Seen], options: tuple[str, ...]
+) -> None:
+    seen = look(made, *options)
+    assert seen.console == ()  # the policy makes any request an error
+    specs = re.search(r'id="specs">(.*?)</script>', made.read_text())
+    assert specs is not None
+    drawn = seen.drawn()
+    assert set(drawn) == set(json.loads(specs[1]))
+    assert all(marks > 1 for marks in drawn.values()), drawn
+    assert f'data-drawn="{len(drawn)}"' in seen.dom
+
+
+def test_one_repetition_is_drawn_without_an_error(
+    tmp_path: Path, look: Callable[..., Seen]
+) -> None:
+    values = {key: series[:1] for key, series in FASTER.items()}
+    seen = look(report.write(tmp_path / "report", run({"s": (values, {})}))[0])
+    assert seen.console == ()
+    assert seen.drawn()["s-throughput"] > 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ['<img src="http://127.0.0.1:9/x.png">', "<script>alert(1)</script>",
+     '<link rel="stylesheet" href="https://example.org/x.css">'],
+)  # fmt: skip
+def test_a_request_or_a_foreign_script_would_be_noticed(
+    made: Path, look: Callable[..., Seen], broken: str
+) -> None:
+    made.write_text(made.read_text().replace("</header>", f"{broken}</header>"))
+    assert any("Content Security Policy" in line for line in look(made).console)
+
+
+def test_the_figures_of_a_real_run_are_the_datasets(
+    throughput_run: Finished, look: Callable[..., Seen], copy_run: Callable[..., Path],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    directory = copy_run(throughput_run.directory, tmp_path / "copy")
+    done = taskscope("report", directory, "--json")
+    assert done.returncode == 0, done.stderr
+    seen = look(Path(json.loads(done.stdout)["page"]))
+    assert seen.console == ()
+    results = table(directory, "results")
+    shown = [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) | {"text": html.unescape(text)}
+             for tag, text in re.findall(r'<a class="n" (.*?)>(.*?)</a>', seen.dom)]  # fmt: skip
+    assert len(shown) > 100
+    for number in shown:
+        if "/" not in number["data-variant"]:
+            assert float(number["data-value"]) == _expected(results, number), number
+            assert _reads_as(number["text"], float(number["data-value"])), number
+
+
+def _expected(results: pd.DataFrame, number: dict[str, str]) -> float:
+    by_traces = number["title"].startswith("trace")
+    chosen = results[
+        (results["metric"] == number["data-metric"])
+        & (results["variant"] == number["data-variant"])
+        & (results["source"] == ("traces" if by_traces else "promql"))
+    ]
+    return float((mean if by_traces else median)(chosen["value"].tolist()))
+
+
+def _reads_as(text: str, value: float) -> bool:
+    if text == "< 100 µs":
+        return value <= 1e-4
+    number, _, unit = text.partition(" ")
+    factor = {"µs": 1e-6, "ms": 1e-3, "kB": 1e3, "MB": 1e6, "GB": 1e9}.get(unit, 1.0)
+    read = float(number.replace(",", "")) * factor
+    return abs(read - value) <= 0.006 * abs(value)
+
+
+def test_a_run_without_its_dataset_gets_both(
+    throughput_run: Finished, copy_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    directory = copy_run(throughput_run.directory, tmp_path / "copy")
+    done = taskscope("report", directory)
+    assert done.returncode == 0, done.stderr
+    assert str(directory / "report" / "report.html") in done.stdout
+    followed = table(directory, "timeline")
+    assert set(followed["metric"]) >= {"queue_depth_over_time", "worker_memory_over_time"}
+    assert (followed["value"] >= 0).all()
