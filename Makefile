@@ -13,7 +13,7 @@ bench: setup  ## the quick comparison of scenario 1, ending in a table
 	@$(BIN)/taskscope run throughput --quick
 
 test: setup lint  ## lint, strict types, then all tests on real services
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 3 --dist loadfile  # they mostly wait: more at once than cores
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

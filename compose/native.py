@@ -71,8 +71,16 @@ class NativeStack:
     ) -> None:
         try:
             self.stop_cell()
+            if isinstance(error, ServiceError):
+                self._blame_service(error)
         finally:
             self._exits.close()
+
+    def _blame_service(self, error: ServiceError) -> None:
+        """Where a service has ended, say so instead: what failed to reach it is no news then."""
+        for process in self._services:
+            if process.has_ended():
+                raise process.died() from error
 
     def _start(self) -> None:
         for name in ("logs", "traces", "prometheus", "stack"):

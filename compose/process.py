@@ -71,6 +71,10 @@ class Process:
         """Return None while it runs; a negative number is the signal that killed it."""
         return self._popen.poll()
 
+    def has_ended(self) -> bool:
+        """Whether it ended, or is about to: its connections close a moment before."""
+        return self._wait(_REAP_SECONDS) is not None
+
     def wait_ready(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer."""
         deadline = time.monotonic() + seconds
@@ -87,7 +91,7 @@ class Process:
 
     def died(self) -> ServiceError:
         """Return the error that says it ended by itself, with its last log lines."""
-        code = self._wait(_REAP_SECONDS)  # its pipes close a moment before it has ended
+        code = self._wait(_REAP_SECONDS)  # its pipes close a moment before
         how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else (
             f"ended with exit code {code}")  # fmt: skip
         last_lines = tail(self.log)
