@@ -31,7 +31,9 @@ _INSTANTS = 3
 _UNKNOWN = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
 _FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}" + "\n"
-_LENGTH = len(_FORM)
+_LINE = len(_FORM)
+#: Of a carrier of our own senders.
+LENGTH = _LINE - 1
 _KINDS = bytes.maketrans(b"0123456789abcdefx", b"ddddddddddxxxxxx?")
 _EITHER = np.frombuffer(_FORM.encode(), np.uint8)
 _OR = np.frombuffer(_FORM.replace("x", "d").encode(), np.uint8)
@@ -87,7 +89,7 @@ def read_contexts(carriers: Sequence[str]) -> Contexts:
     if text is None:
         return Contexts(*zip(*map(_context, carriers), strict=True))
     flags = _table(text.encode())[:, 54] == _ONE
-    starts = range(0, len(text), _LENGTH)
+    starts = range(0, len(text), _LINE)
     return Contexts(
         trace_ids=[text[at + 3 : at + 35] for at in starts],
         senders=[text[at + 36 : at + 52] for at in starts],
@@ -112,12 +114,12 @@ def read_instants(carriers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
 def _join(carriers: Sequence[str]) -> str | None:
     """Put carriers into one text, a line each; None unless all have the form of our senders."""
     text = "\n".join([*carriers, ""])
-    ours = len(text) == _LENGTH * len(carriers) and text.isascii() and _are_ours(text.encode())
+    ours = len(text) == _LINE * len(carriers) and text.isascii() and _are_ours(text.encode())
     return text if ours else None
 
 
 def _table(text: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(text, np.uint8).reshape(-1, _LENGTH)
+    return np.frombuffer(text, np.uint8).reshape(-1, _LINE)
 
 
 def _are_ours(text: bytes) -> bool:

@@ -45,6 +45,7 @@ from instrumentation.records import (
     ACKED,
     EXPIRED,
     FAILURE,
+    LOST,
     RETRY,
     REVOKED,
     SUCCESS,
@@ -328,7 +329,8 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             with attempt.current():  # a retry, or an errback, may be sent
                 fail(self, exc_info, send_failed_event, return_ok)
         finally:
-            telemetry.recorder.append(attempt.lost(self.worker_pid or 0))
+            attempt.pid = self.worker_pid or 0
+            telemetry.recorder.append(attempt.told(LOST))
 
     return on_failure
 
