@@ -1,6 +1,7 @@
 """Finished attempts as columns: what the hot path left unread is read here, a batch at a time."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,23 +50,23 @@ class Finished(NamedTuple):
 
 def read(attempts: Sequence[Attempt]) -> Finished:
     """Read what metrics need of attempts that have ended."""
-    carried, unreadable = read_instants([a.carrier for a in attempts])
-    scheduled, sent, due = carried
+    (scheduled, sent, due), unreadable = read_instants([a.carrier for a in attempts])
     stages = Stages(
         scheduled,
         sent,
         due,
-        received=_instants([a.received for a in attempts]),
-        started=_instants([a.started for a in attempts]),
-        completed=_instants([a.completed for a in attempts]),
-        acked=_instants([a.acked for a in attempts]),
+        received=instants(attempts, "received"),
+        started=instants(attempts, "started"),
+        completed=instants(attempts, "completed"),
+        acked=instants(attempts, "acked"),
         counted=np.array([a.counted for a in attempts], dtype=bool),
     )
     return Finished([(a.task, a.queue, a.outcome) for a in attempts], stages, unreadable)
 
 
-def _instants(column: Sequence[int]) -> Instants:
-    return np.array(column, dtype=np.int64)
+def instants(attempts: Sequence[Attempt], name: str) -> Instants:
+    """Return one instant of each attempt."""
+    return np.fromiter(map(attrgetter(name), attempts), np.int64, len(attempts))
 
 
 def rows(attempts: Sequence[Attempt]) -> Iterator[Row]:
@@ -73,10 +74,10 @@ def rows(attempts: Sequence[Attempt]) -> Iterator[Row]:
     carriers = [a.carrier for a in attempts]
     if not carriers:
         return
-    contexts, (instants, _) = read_contexts(carriers), read_instants(carriers)
+    contexts, (carried, _) = read_contexts(carriers), read_instants(carriers)
     parts = zip(
-        attempts, contexts.trace_ids, _complete([a.span_id for a in attempts]),
-        contexts.senders, contexts.flags, *instants.tolist(), strict=True,
+        attempts, contexts.trace_ids, span_ids(attempts),
+        contexts.senders, contexts.flags, *carried.tolist(), strict=True,
     )  # fmt: skip
     for a, trace_id, span_id, sender, flags, scheduled, sent, due in parts:
         yield (DONE, a.task, a.queue, a.outcome, a.task_id, a.number, trace_id, span_id, sender,
@@ -84,12 +85,10 @@ def rows(attempts: Sequence[Attempt]) -> Iterator[Row]:
                a.acked)  # fmt: skip
 
 
-def _complete(span_ids: Sequence[str]) -> Sequence[str]:
-    """Make the ids that nobody asked for while the task ran."""
-    made = new_span_ids(len(span_ids))
-    if not any(span_ids):
-        return made
-    return [known or new for known, new in zip(span_ids, made, strict=True)]
+def span_ids(attempts: Sequence[Attempt]) -> Sequence[str]:
+    """Return the ids of their spans, and make those that nobody asked for while the task ran."""
+    known, made = [a.span_id for a in attempts], new_span_ids(len(attempts))
+    return [one or new for one, new in zip(known, made, strict=True)] if any(known) else made
 
 
 def _grouped(labels: Sequence[Labels]) -> Iterator[tuple[Labels, Any]]:
