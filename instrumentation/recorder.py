@@ -8,7 +8,7 @@ from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.records import Record
 from instrumentation.spool import Spool
 
-#: Once so many attempts have ended it pays to drain them: numpy's fixed costs are small by then,
+#: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
 #: and all of it is still in the processor's caches.
 BATCH = 1024
 
