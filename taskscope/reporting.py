@@ -1,8 +1,7 @@
 """The report of a run, from its directory: everything it needs, gathered and handed over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,7 +10,7 @@ from extract.dataset import Dataset
 from extract.manifest import Manifest
 from taskscope.errors import TaskscopeError
 from taskscope.overhead_show import sentence
-from taskscope.summary import doubts, headline, settings
+from taskscope.summary import headline, settings
 
 
 def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Path]:
@@ -22,7 +21,7 @@ def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Pat
         data,
         {s["name"]: {v["name"]: settings(s, v) for v in s["variants"]} for s in manifest.scenarios},
         timed,
-        {} if timed is None else {s["name"]: _cost(timed, s) for s in manifest.scenarios},
+        [] if timed is None else list(_costs(timed, manifest)),
     )
     folder = directory / "report"
     try:
@@ -34,8 +33,9 @@ def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Pat
         ) from None
 
 
-def _cost(timed: pd.DataFrame, scenario: Mapping[str, Any]) -> report.Cost:
-    pair = headline(scenario)
-    found = overhead.ledger(timed, scenario["name"], pair)
-    words = sentence(found, [name for name in pair if name])
-    return report.Cost(words, tuple(doubts(found, pair)))
+def _costs(timed: pd.DataFrame, manifest: Manifest) -> Iterator[str]:
+    """Yield what the ledger says of each scenario's headline pair."""
+    for scenario in manifest.scenarios:
+        pair = [name for name in headline(scenario) if name]
+        if words := sentence(overhead.ledger(timed, scenario["name"], pair), pair):
+            yield words

@@ -78,7 +78,7 @@ def _context(run: Run, sections: list[Section]) -> dict[str, Any]:
         "sections": sections,
         "audit": background.audit(run),
         "agreement": background.agreement(run),
-        "costs": [cost.sentence for cost in run.costs.values() if cost.sentence],
+        "costs": run.costs,
         "overhead": background.overhead(run),
         "machine": list(background.machine(run)),
         "doubts": run.manifest.machine.get("doubts", []),

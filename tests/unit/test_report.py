@@ -11,7 +11,6 @@ import pytest
 from reports import FASTER, START, run
 
 from extract import report
-from extract.doubts import Doubt
 from extract.report import distributions
 from extract.report.answers import answer
 from extract.report.charts import charts
@@ -186,14 +185,12 @@ def test_overhead_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     ])  # fmt: skip
     bare = page(tmp_path, run({"s": (FASTER, {})})).text
     assert "Not measured in this run: taskscope overhead --into DIR" in bare
-    doubt = Doubt("ledger", "it shifts the ratio", "Mind it.")
-    costs = {"s": report.Cost("Instrumentation costs a little.", (doubt,))}
-    made = replace(run({"s": (FASTER, {})}, overhead=ledger), costs=costs)
+    costs = ["Instrumentation costs a little."]
+    made = replace(run({"s": (FASTER, {})}, overhead=ledger.assign(scenario="s")), costs=costs)
     found = page(tmp_path, made)
     assert "Not measured in this run" not in found.text
     assert "Instrumentation costs a little." in found.text
     assert "Instrumentation costs a little." in (tmp_path / "summary.md").read_text()
-    assert "proven, with doubts (ledger)" in found.text
     shown = [n for n in found.numbers if n["title"].startswith("overhead.parquet: ")]
     assert [float(n["data-value"]) for n in shown] == [5002, 5002, 4902, 4902]
     assert {n["href"].removeprefix("#") for n in shown} <= found.ids

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.report import words
+from extract import words
 
 
 @pytest.mark.parametrize(
