@@ -16,6 +16,7 @@ from extract.report.answers import Answer, answer
 from extract.report.charts import charts
 from extract.report.spec import Chart, colours
 from extract.report.view import Run, View, views
+from extract.report.waterfalls import Slowest, waterfalls
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _VEGA_LITE = "6.4"
@@ -37,6 +38,13 @@ class Section:
     rows: list[figures.Row]
     parts: list[figures.Part]
     settings: list[background.Setting]
+    slowest: list[Slowest]
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Return title and colour of the stages that the slowest tasks have."""
+        bars = (bar for side in self.slowest for fall in side.falls for bar in fall.bars)
+        return {bar.title: bar.colour for bar in bars}
 
 
 def write(folder: Path, run: Run) -> list[Path]:
@@ -69,6 +77,7 @@ def _section(run: Run, view: View) -> Section:
         figures.rows(view),
         figures.parts(view),
         background.settings(view),
+        list(waterfalls(view)),
     )
 
 

@@ -3,11 +3,14 @@
 import math
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from frames import attempt, calm, frame
 from reports import FASTER, START, run
 
 from extract import report
@@ -15,6 +18,7 @@ from extract.report import distributions
 from extract.report.answers import answer
 from extract.report.charts import charts
 from extract.report.view import View, views
+from extract.report.waterfalls import waterfalls
 from extract.timeline import follow
 
 
@@ -196,6 +200,45 @@ def test_overhead_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     assert {n["href"].removeprefix("#") for n in shown} <= found.ids
     assert "5,002 tasks/s" in found.text
     assert "4,902 µs/task" in found.text
+
+
+def test_the_slowest_tasks_are_drawn_with_their_cause(tmp_path: Path) -> None:
+    rows = [
+        *calm(20, variant="a"),
+        attempt("<b>slow</b>", 3000, 3001, 3002, 3402, variant="a", acked=3403),
+        *calm(20, variant="b"),
+        attempt("of-an-invalid-cell", 3000, 3001, 3002, 9000, variant="b", repetition=2),
+    ]
+    made = run({"s": (FASTER, {("b", 2): "swapped"})})
+    cells = tuple(msgspec.structs.replace(c, start=float(START)) for c in made.manifest.cells)
+    manifest = msgspec.structs.replace(made.manifest, cells=cells)
+    made = replace(made, manifest=manifest, data=replace(made.data, tasks=frame(rows)))
+    first, second = waterfalls(only(made))
+    assert (first.variant, second.variant) == ("a", "b")
+    assert len(first.falls) == len(second.falls) == 5
+    assert "of-an-invalid-cell" not in {fall.task_id for fall in second.falls}
+    slow = first.falls[0]
+    assert (slow.causes[0].kind, slow.text) == ("slow itself", "403 ms")
+    assert [(b.title, b.text, b.share) for b in slow.bars] == [
+        ("broker wait", "1 ms", "0%"), ("prefetch wait", "1 ms", "0%"),
+        ("execution", "400 ms", "99%"), ("acknowledgement", "1 ms", "0%"),
+    ]  # fmt: skip
+    for before, after in pairwise(slow.bars):  # each begins where the one before ended
+        assert after.left == pytest.approx(before.left + before.width)
+    assert slow.bars[-1].left + slow.bars[-1].width == pytest.approx(100)
+    text = report.write(tmp_path, made)[0].read_text()
+    words = " ".join(Page(text).text.split())
+    assert "Cause: slow itself. Executing it took 400 ms of 403 ms (99%)." in words
+    assert "<b>slow</b>" in words
+    assert "<b>slow</b>" not in text
+    assert "| a | 403 ms | execution 99% | slow itself |" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_run_without_tasks_has_no_slowest(tmp_path: Path) -> None:
+    made = run({"s": (FASTER, {})})
+    made = replace(made, data=replace(made.data, tasks=made.data.tasks.iloc[:0]))
+    assert list(waterfalls(only(made))) == []
+    assert "the slowest tasks" not in page(tmp_path, made).text
 
 
 def test_charts_come_as_files(tmp_path: Path) -> None:
