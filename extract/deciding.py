@@ -56,15 +56,16 @@ def choose(comparisons: Sequence[Comparison]) -> str:
 
 
 def why(comparisons: Sequence[Comparison]) -> str:
-    """Say in a line what each of them shows of the first side: "Better in …; equivalent in …"."""
+    """Say in a line what each of them shows of the first side: better in …; equivalent in …."""
     found = {
         outcome: _labels(comparisons, outcome)
         for outcome in (Outcome.BETTER, Outcome.WORSE, Outcome.EQUIVALENT, Outcome.INCONCLUSIVE)
     }
     parts = [f"{outcome} in {listed(labels)}" for outcome, labels in found.items() if labels]
+    words = [f"{comparisons[0].challenger.variant} is {'; '.join(parts)}."] if parts else []
     if none := [_label(c) for c in comparisons if c.reason]:
-        parts.append(f"no verdict on {listed(none)}")
-    return f"{comparisons[0].challenger.variant} is {'; '.join(parts)}."
+        words.append(f"There is no verdict on {listed(none)}.")
+    return " ".join(words)
 
 
 def how_much(comparison: Comparison) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 
-from extract import overhead, report
+from extract import flames, overhead, report
 from extract.dataset import Dataset
-from extract.manifest import Manifest
+from extract.flames import Stacks
+from extract.manifest import Manifest, Problem, ProfileRecord
 from taskscope.errors import TaskscopeError
 from taskscope.overhead_show import sentence
 from taskscope.summary import headline, settings
@@ -22,6 +24,7 @@ def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Pat
         {s["name"]: {v["name"]: settings(s, v) for v in s["variants"]} for s in manifest.scenarios},
         timed,
         [] if timed is None else list(_costs(timed, manifest)),
+        [_profile(directory, record) for record in manifest.profiles],
     )
     folder = directory / "report"
     try:
@@ -39,3 +42,15 @@ def _costs(timed: pd.DataFrame, manifest: Manifest) -> Iterator[str]:
         pair = [name for name in headline(scenario) if name]
         if words := sentence(overhead.ledger(timed, scenario["name"], pair), pair):
             yield words
+
+
+def _profile(directory: Path, record: ProfileRecord) -> tuple[ProfileRecord, Stacks]:
+    """Return a profile with its stacks; where these are not there, with a problem that says so."""
+    if not record.stacks:
+        return record, {}
+    try:
+        return record, flames.read(directory / record.stacks)
+    except (OSError, ValueError) as error:
+        problem = Problem("profile", f"{record.stacks} cannot be read: {error}", "Copy it too.")
+        lost = msgspec.structs.replace(record, page="", problems=(*record.problems, problem))
+        return lost, {}

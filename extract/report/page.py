@@ -14,6 +14,7 @@ import queries
 from extract.report import background, figures
 from extract.report.answers import Answer, answer
 from extract.report.charts import charts
+from extract.report.flame import Flame, profiles
 from extract.report.spec import Chart, colours
 from extract.report.view import Run, View, views
 from extract.report.waterfalls import Slowest, waterfalls
@@ -39,6 +40,7 @@ class Section:
     parts: list[figures.Part]
     settings: list[background.Setting]
     slowest: list[Slowest]
+    profiles: list[Flame]
 
     @property
     def stages(self) -> dict[str, str]:
@@ -78,6 +80,7 @@ def _section(run: Run, view: View) -> Section:
         figures.parts(view),
         background.settings(view),
         list(waterfalls(view)),
+        list(profiles(run, view)),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from extract.dataset import Dataset, valid_cells
-from extract.manifest import CellRecord, Manifest
+from extract.flames import Stacks
+from extract.manifest import CellRecord, Manifest, ProfileRecord
 from extract.traces import attempt_stages
 
 type Settings = Mapping[str, Mapping[str, Any]]
@@ -25,6 +26,7 @@ class Run:
 
     `overhead` are the figures of the ledger, where there is one, and `costs` what they amount to,
     a sentence a scenario.
+    `profiles` are those that were taken, with their stacks: they are no part of the dataset.
     """
 
     manifest: Manifest
@@ -32,6 +34,7 @@ class Run:
     settings: Mapping[str, Settings]
     overhead: pd.DataFrame | None = None
     costs: Sequence[str] = ()
+    profiles: Sequence[tuple[ProfileRecord, Stacks]] = ()
 
 
 @dataclass(frozen=True)

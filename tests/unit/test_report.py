@@ -14,9 +14,11 @@ from frames import attempt, calm, frame
 from reports import FASTER, START, run
 
 from extract import report
+from extract.manifest import Problem, ProfileRecord
 from extract.report import distributions
 from extract.report.answers import answer
 from extract.report.charts import charts
+from extract.report.flame import profiles
 from extract.report.view import View, views
 from extract.report.waterfalls import waterfalls
 from extract.timeline import follow
@@ -239,6 +241,39 @@ def test_a_run_without_tasks_has_no_slowest(tmp_path: Path) -> None:
     made = replace(made, data=replace(made.data, tasks=made.data.tasks.iloc[:0]))
     assert list(waterfalls(only(made))) == []
     assert "the slowest tasks" not in page(tmp_path, made).text
+
+
+def test_profiles_are_drawn_to_scale_and_marked_as_in_no_figure(tmp_path: Path) -> None:
+    stacks = {("worker process", "main (a.py:1)", "run (a.py:5)", "f (b.py:2)"): 600,
+              ("worker process", "main (a.py:1)", "run (a.py:5)", "<g> (b.py:9)"): 300,
+              ("its child processes", "f (b.py:2)"): 99,
+              ("its child processes", "h (c.py:1)"): 1}  # fmt: skip
+    record = ProfileRecord("s", "f", "a", "cpu", 5000, 2.5, "profiles/s-a-cpu.folded",
+                           "profiles/s-a-cpu.svg")  # fmt: skip
+    missing = ProfileRecord("s", "f", "b", "memory", problems=(
+        Problem("memory profile", "memray is not installed", "Install it."),))  # fmt: skip
+    plain = run({"s": (FASTER, {}), "t": (FASTER, {})})
+    made = replace(plain, profiles=[(record, stacks), (missing, {})])
+    drawn, without = profiles(made, next(views(made)))
+    boxes = {(box.row, box.name): (box.left, box.width) for box in drawn.boxes}
+    assert boxes == {
+        (0, "its child processes"): (0, 10), (1, "f (b.py:2)"): (0, pytest.approx(9.9)),
+        (0, "worker process"): (10, 90),
+        (1, "run (a.py:5)"): (10, 90),  # main only passes on to run, and shares its box
+        (2, "<g> (b.py:9)"): (10, 30), (2, "f (b.py:2)"): (40, 60),
+    }  # fmt: skip
+    assert drawn.hottest[0] == ("f (b.py:2)", "69.9%")
+    assert without.boxes == ()
+    text = report.write(tmp_path, made)[0].read_text()
+    words = " ".join(Page(text).text.split())
+    assert "it is in no figure, verdict or export" in words
+    assert "1,000 samples by py-spy, over 5,000 tasks, for which it used 2.5 s of CPU" in words
+    assert "memray is not installed. Install it." in words
+    assert 'href="../profiles/s-a-cpu.svg"' in text
+    assert "<g> (b" not in text
+    assert "Title of t: profiles" not in words
+    unprofiled = Page(report.write(tmp_path, plain)[0].read_text())
+    assert unprofiled.numbers == Page(text).numbers  # they change no figure
 
 
 def test_charts_come_as_files(tmp_path: Path) -> None:
