@@ -57,10 +57,11 @@ class Flame:
 
 
 def profiles(run: Run, view: View) -> Iterator[Flame]:
-    """Yield the profiles of a scenario."""
-    for record, stacks in run.profiles:
-        if record.scenario == view.name:
-            yield _flame(record, stacks)
+    """Yield the profiles of a scenario, in the order of its variants."""
+    for variant in view.variants:
+        for record, stacks in run.profiles:
+            if (record.scenario, record.variant) == (view.name, variant):
+                yield _flame(record, stacks)
 
 
 def _flame(record: ProfileRecord, stacks: Stacks) -> Flame:

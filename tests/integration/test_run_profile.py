@@ -97,7 +97,7 @@ def test_profiles_are_in_no_table_and_leave_no_spans(profiled: Finished) -> None
         assert set(table(directory, name)["repetition"]) == {1}, name
     tasks = table(directory, "tasks")
     assert tasks.groupby("variant").size().to_dict() == {"asynctasq": 300, "celery": 300}
-    assert "profile" not in "".join(p.read_text() for p in (directory / "traces").iterdir())
+    assert "profile-" not in "".join(p.read_text() for p in (directory / "traces").iterdir())
     assert {p.suffix for p in (directory / "profiles").iterdir()} == {".svg", ".html", ".folded"}
     done = taskscope("export", directory, "--out", directory / "legacy")
     assert done.returncode == 0, done.stderr
