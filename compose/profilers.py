@@ -17,7 +17,7 @@ PY_SPY = "py-spy"
 READY = b"Sampling process"  # what py-spy says once it has attached
 _SAMPLES_A_SECOND = 200
 _SECONDS = 30
-_INSTALL = "Install it: uv sync --extra profile, or pip install 'taskscope[profile]'."
+INSTALL = "Install it: uv sync --extra profile, or pip install 'taskscope[profile]'."
 _ALLOW = (
     "Run as root; or allow it once: sudo setcap cap_sys_ptrace=eip {program}; or for all programs: "
     "sudo sysctl kernel.yama.ptrace_scope=0. A container needs --cap-add SYS_PTRACE."
@@ -29,7 +29,7 @@ def find() -> str:
     beside = Path(sys.executable).with_name(PY_SPY)
     found = str(beside) if beside.exists() else shutil.which(PY_SPY)
     if found is None:
-        raise ServiceError(f"--profile needs {PY_SPY}, which is not installed.", _INSTALL)
+        raise ServiceError(f"--profile needs {PY_SPY}, which is not installed.", INSTALL)
     return found
 
 
@@ -46,14 +46,14 @@ def check(program: str) -> None:
                 dump, capture_output=True, text=True, timeout=_SECONDS, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ServiceError(f"{program} does not run: {error}.", _INSTALL) from None
+            raise ServiceError(f"{program} does not run: {error}.", INSTALL) from None
         finally:
             looked_at.kill()
     if done.returncode:
         words = " ".join(done.stderr.split())[:300]
         denied = "ermission" in words or "not permitted" in words
         cause = f"{PY_SPY} may not look into processes (ptrace)" if denied else f"{PY_SPY} failed"
-        remedy = _ALLOW.format(program=program) if denied else _INSTALL
+        remedy = _ALLOW.format(program=program) if denied else INSTALL
         raise ServiceError(f"{cause}: {words}", remedy)
 
 

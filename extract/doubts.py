@@ -16,6 +16,7 @@ _FEW = 5
 _TIMED = {"throughput": THROUGHPUT, "worker_cpu_per_1000": CPU}
 #: A shift matters that could be this share of what is found.
 _MATTERS = 0.5
+_LEAST = -0.999  # no shift takes away everything
 
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
@@ -179,9 +180,6 @@ def _shifts(pair: Pair, timed: str, ledger: Ledger) -> Iterator[tuple[str, Estim
 def _furthest(shift: Estimate) -> float:
     ends = (shift.value, shift.lower, shift.upper)
     return max(abs(math.log1p(max(end, _LEAST))) for end in ends if end is not None)
-
-
-_LEAST = -0.999  # no shift takes away everything
 
 
 def _count(noun: str, number: int) -> str:

@@ -54,7 +54,7 @@ class Profiling:
         cell = planned.record()
         record = ProfileRecord(cell.scenario, cell.framework, cell.variant, kind)
         if kind == "memory" and not profilers.remembers():
-            return _without(record, "memray is not installed", "pip install 'taskscope[profile]'")
+            return _without(record, "memray is not installed", profilers.INSTALL)
         try:
             return self._profiled(planned, record)
         except ServiceError as error:
@@ -108,7 +108,11 @@ class Profiling:
             tasks = planned.scenario.workload.count
             send(cell, planned, tasks, observer)
             observer.wait_drained(planned.scenario.run.warmup + tasks)
-            self.stack.stop_cell()
+            if cell.worker.name in self.stack.stop_cell():
+                raise ServiceError(
+                    "the worker under memray had to be killed: its record is cut short",
+                    "Ask for fewer tasks, or see the worker's log.",
+                )
             stacks = allocations.read(record)
             _draw(record, html)
         finally:
@@ -157,10 +161,14 @@ def _load(cell: Cell, planned: PlannedCell, observer: Observer) -> tuple[int, fl
 
 def _draw(record: Path, html: Path) -> None:
     """Let memray draw its own flame graph of the worker process."""
-    command = profilers.memray_page(record, html)
-    done = subprocess.run(
-        command.argv, capture_output=True, text=True, timeout=_DRAW_SECONDS, check=False
-    )
+    argv = profilers.memray_page(record, html).argv
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_DRAW_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        cause = f"memray did not draw its flame graph within {_DRAW_SECONDS:g} s"
+        raise ServiceError(cause, "Ask for fewer tasks.") from None
     if done.returncode:
         words = " ".join((done.stderr or done.stdout).split())
         raise ServiceError(f"memray drew no flame graph: {words[:300]}", "Try another version.")

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -16,6 +16,7 @@ from pipeline import Finished, table, taskscope
 from reports import FASTER, run
 
 from extract import report
+from extract.manifest import ProfileRecord
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(
@@ -58,7 +59,10 @@ def look(tmp_path: Path) -> Callable[..., Seen]:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     scenarios = {name: (FASTER, {("a", 2): "swapped"} if name == "t" else {}) for name in "stu"}
-    return report.write(tmp_path / "report", run(scenarios, arrivals="constant"))[0]
+    record = ProfileRecord("s", "f", "a", "cpu", 100, 1.5, "profiles/x.folded", "profiles/x.svg")
+    profiled = [(record, {("worker process", "<script>alert(1)</script>"): 3})]
+    made = replace(run(scenarios, arrivals="constant"), profiles=profiled)
+    return report.write(tmp_path / "report", made)[0]
 
 
 @pytest.mark.parametrize("options", [(), ("--force-dark-mode",), ("--window-size=390,800",)])
