@@ -358,6 +358,9 @@ def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool
 
     summary = summarise(directory, manifest, data)
     _print_summary(summary, as_json=as_json)
+    if not as_json:
+        text = f"A page of it, to read and to send: taskscope report {directory}"
+        Console().print(Text(text), soft_wrap=True)
     if not summary.trustworthy:
         raise typer.Exit(_INVALID)
 
