@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,11 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What runs in one cell. `labels` identify it in every series and span."""
+    """What runs in one cell. `labels` identify it in every series and span.
+
+    Spans go to the folder `traces` of the run directory; `wrapped` may put the worker's command
+    into another one.
+    """
 
     framework: str
     worker: WorkerSettings
@@ -29,6 +33,8 @@ class CellSpec:
     in_flight: int
     labels: Mapping[str, str]
     trace_ratio: float
+    traces: str = "traces"
+    wrapped: Callable[[Command], Command] = lambda command: command
 
 
 class Cell:
@@ -46,7 +52,7 @@ class Cell:
         self._work = work
         self._processes: list[Process] = []
         self.exporters = self._start_exporters()
-        self.worker = self._start("worker", module.worker(spec.worker))
+        self.worker = self._start("worker", spec.wrapped(module.worker(spec.worker)))
         plan: dict[str, object] = {
             "framework": spec.framework,
             "task": f"{module.TASKS}:{spec.task}",
@@ -63,7 +69,7 @@ class Cell:
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
         spec = self._spec
         telemetry = telemetry_environment(
-            role, spec.labels, spec.trace_ratio, self._directory / "traces", self._targets
+            role, spec.labels, spec.trace_ratio, self._directory / spec.traces, self._targets
         )
         environ = {**self._environ, **telemetry}
         process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
