@@ -13,7 +13,8 @@ bench: setup  ## the quick comparison of scenario 1, ending in a table
 	@$(BIN)/taskscope run throughput --quick
 
 test: setup lint  ## lint, strict types, then all tests on real services
-	@$(BIN)/pytest -n 3 --dist loadfile  # they mostly wait: more at once than cores
+	@$(BIN)/pytest -n 3 --dist loadfile -m "not alone"  # they mostly wait: more than cores at once
+	@$(BIN)/pytest -m alone
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

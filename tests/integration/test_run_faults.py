@@ -6,6 +6,7 @@ from pipeline import Finished, assert_nothing_left, failed_checks, manifest, tab
 from extract.slow import slowest
 from instrumentation.buckets import bucket_around
 
+pytestmark = pytest.mark.alone
 UNTOUCHED = ("asynctasq", "celery")
 RATE, COUNT, SLEEP_SECONDS = 40.0, 140, 0.05
 NOISE_SECONDS = 0.02
