@@ -56,6 +56,8 @@ OTHERS = {
 def _arguments(what: WorkerSettings) -> list[str]:
     arguments = ["-A", TASKS, "worker", "--concurrency", str(what.concurrency)]
     arguments += ["--queues", what.queue, "--loglevel", "WARNING"]
+    if what.number > 1:  # two of one name would take each other's control messages
+        arguments += ["--hostname", f"celery{what.number}@%h"]
     for option in _OPTIONS:
         if option in what.settings:
             arguments += ["--" + option.replace("_", "-"), str(what.settings[option])]

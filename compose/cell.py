@@ -1,10 +1,10 @@
-"""The processes of one cell: a fresh worker, generator and exporters, and the role of each."""
+"""The processes of one cell: fresh workers, generator, exporters and what tasks need."""
 
 import json
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compose import services
@@ -21,18 +21,32 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What runs in one cell. `labels` identify it in every series and span."""
+    """What runs in one cell. `labels` identify it in every series and span.
+
+    `workers` is how many there are of the worker, and `requires` the settings of each service that
+    its tasks need, by name.
+    """
 
     framework: str
     worker: WorkerSettings
-    task: str
+    tasks: tuple[str, ...]
     in_flight: int
     labels: Mapping[str, str]
     trace_ratio: float
+    workers: int = 1
+    requires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def components(self) -> int:
+        """How many targets Prometheus is to see: besides these, generator and exporters."""
+        return self.workers + len(self.requires) + 2
 
 
 class Cell:
-    """Started when made; `stop` ends generator, worker and exporters, in that order."""
+    """Started when made; `stop` ends generator, workers, what they need, and exporters, in order.
+
+    `urls` are the addresses of what the tasks need, by name.
+    """
 
     def __init__(
         self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str], work: Path
@@ -46,29 +60,45 @@ class Cell:
         self._work = work
         self._processes: list[Process] = []
         self.exporters = self._start_exporters()
-        self.worker = self._start("worker", module.worker(spec.worker))
+        self.urls: dict[str, str] = {}
+        self.needed = {name: self._start_needed(name) for name in spec.requires}
+        self.workers = [self._start_worker(number) for number in range(1, spec.workers + 1)]
         plan: dict[str, object] = {
             "framework": spec.framework,
-            "task": f"{module.TASKS}:{spec.task}",
+            "tasks": [f"{module.TASKS}:{task}" for task in spec.tasks],
             "queue": spec.worker.queue,
             "in_flight": spec.in_flight,
         }
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
         self.roles: dict[str, list[int]] = {
-            "worker": [self.worker.pid],
+            "worker": [worker.pid for worker in self.workers],
             "generator": [self.generator.pid],
+            **{name: [process.pid] for name, process in self.needed.items()},
         }
 
-    def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
-        spec = self._spec
+    def _start_worker(self, number: int) -> Process:
+        settings = replace(self._spec.worker, number=number)
+        command = framework(self._spec.framework).worker(settings)
+        return self._start("worker", command, name=f"worker-{number}" if number > 1 else "worker")
+
+    def _start(
+        self, role: str, command: Command, *, name: str = "", piped: bool = False
+    ) -> Process:
+        spec, name = self._spec, name or role
         telemetry = telemetry_environment(
             role, spec.labels, spec.trace_ratio, self._directory / "traces", self._targets
         )
         environ = {**self._environ, **telemetry}
-        process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
+        process = Process(name, command, self._log(name), environ, cwd=self._work, piped=piped)
         self._processes.append(process)
         return process
+
+    def _start_needed(self, name: str) -> Process:
+        port = free_port()
+        self.urls[name] = f"http://127.0.0.1:{port}"
+        command = services.requirement(name, port, self._spec.requires[name])
+        return self._start_announced(name, command, port)
 
     def _start_exporters(self) -> Process:
         port = free_port()
@@ -79,11 +109,14 @@ class Cell:
             roles=self._work / "roles.json",
             redis_url=self._spec.worker.redis_url,
         )
-        log = self._log("exporters")
-        process = Process("exporters", command, log, self._environ, cwd=self._work)
+        return self._start_announced("exporters", command, port)
+
+    def _start_announced(self, name: str, command: Command, port: int) -> Process:
+        """Start what serves metrics without knowing whose they are, and announce it."""
+        process = Process(name, command, self._log(name), self._environ, cwd=self._work)
         self._processes.append(process)
-        labels = {**self._spec.labels, "component": "exporters"}
-        file = self._targets / f"exporters-{process.pid}.json"
+        file = self._targets / f"{name}-{process.pid}.json"
+        labels = {**self._spec.labels, "component": name}
         Announcement.publish(file, f"127.0.0.1:{port}", labels)
         return process
 
@@ -104,8 +137,12 @@ class Cell:
         """Stop everything; return the names of those that had to be killed."""
         with suppress(OSError):  # it may have ended with half a line unread
             self.generator.stdin.close()
-        graces = [(self.generator, _GRACE_SECONDS), (self.worker, _WORKER_GRACE_SECONDS),
-                  (self.exporters, _GRACE_SECONDS)]  # fmt: skip
+        graces = [
+            (self.generator, _GRACE_SECONDS),
+            *((worker, _WORKER_GRACE_SECONDS) for worker in self.workers),
+            *((process, _GRACE_SECONDS) for process in self.needed.values()),
+            (self.exporters, _GRACE_SECONDS),
+        ]
         killed = [process.name for process, grace in graces if not process.stop(grace)]
         for process in self._processes:  # one that was killed could not withdraw its target itself
             for file in self._targets.glob(f"*-{process.pid}.json"):

@@ -1,6 +1,6 @@
 """The generator's process: a plan as argument, phases on stdin, an answer to each on stdout.
 
-    python -m loadgen '{"framework": "celery", "task": "tasks.celery:noop", …}' < phases.jsonl
+    python -m loadgen '{"framework": "celery", "tasks": ["tasks.celery:noop"], …}' < phases.jsonl
 
 Its telemetry is configured by the same environment as a worker's. It ends when stdin does.
 """
@@ -15,6 +15,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Gauge
 
 from instrumentation.telemetry import Telemetry
+from loadgen.calls import calls
 from loadgen.load import dispatcher
 from loadgen.pacer import Pacer
 from loadgen.plan import Phase, Plan
@@ -42,7 +43,8 @@ def main(argv: list[str]) -> None:
             offsets = offsets_ns(
                 ArrivalSpec(phase.arrivals, phase.numbers), phase.count, phase.seed
             )
-            answer = sender.dispatch(Pacer(offsets, phase.count), phase.arguments)
+            wanted = calls(phase.parts, phase.count, phase.seed, phase.payload_bytes)
+            answer = sender.dispatch(Pacer(offsets, wanted))
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
     finally:

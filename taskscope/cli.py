@@ -15,16 +15,18 @@ from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
-from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
+from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope.checks import check_scenarios
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
+from taskscope.matrix import points
 from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
 from taskscope.plan import plan
 from taskscope.scenario import builtin_scenarios, load_scenario
-from taskscope.session import RunOptions, check_scenarios
+from taskscope.session import RunOptions
 from taskscope.session import run as run_session
 from taskscope.watch import Watch
 
@@ -66,6 +68,7 @@ def run(  # noqa: PLR0913 - the options of a run
     concurrency: Annotated[
         int | None, typer.Option(help="Tasks that a worker runs at once.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     rate: Annotated[float | None, typer.Option(help="Send at this rate, in tasks/s.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of order and arrivals.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer tasks, the headline pair.")] = False,
@@ -89,15 +92,16 @@ def run(  # noqa: PLR0913 - the options of a run
         taskscope run my.toml --rate 200 --out runs/at-200 --json > result.json
 
     """
-    chosen = [
+    asked = [
         load_scenario(name).override(
-            count=tasks, repetitions=repetitions, concurrency=concurrency, rate=rate, seed=seed,
-            variants=variant, quick=quick,
+            count=tasks, repetitions=repetitions, concurrency=concurrency, workers=workers,
+            rate=rate, seed=seed, variants=variant, quick=quick,
         )
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
+    chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
-    directory = rundir.create(out, "-".join(scenario.name for scenario in chosen))
+    directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
     options = RunOptions(directory, redis_url, prometheus_url, trace_ratio)
     watch = Watch(_progress(), len(plan(chosen)))
     with _keeping(directory):
@@ -250,8 +254,9 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
     """
     given = load_scenario(scenario)
     blocks = (3 if quick else 10) if repetitions is None else repetitions
-    chosen = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
-                            variants=variant or list(given.headline) or None)  # fmt: skip
+    asked = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
+                           variants=variant or list(given.headline) or None)  # fmt: skip
+    chosen, *_ = points(asked)
     check_scenarios([chosen])
     if into and out:
         raise UsageError("--into and --out exclude each other: a ledger put into a run lies there.",
@@ -332,12 +337,9 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
 @app.command()
 def scenarios(*, as_json: Json = False) -> None:
     """List the scenarios that come with taskscope."""
-    known = [
-        {"name": s.name, "title": s.title, "variants": [v.name for v in s.variants]}
-        for s in builtin_scenarios()
-    ]
-    lines = [f"{s['name']:<16}{s['title']}  [{', '.join(s['variants'])}]" for s in known]
-    _print(as_json, known, lambda: typer.echo("\n".join(lines)))
+    known = builtin_scenarios()
+    _print(as_json, [listing.as_json(s) for s in known],
+           lambda: typer.echo("\n\n".join(listing.describe(s) for s in known)))  # fmt: skip
 
 
 @app.command()

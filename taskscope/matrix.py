@@ -73,15 +73,21 @@ def _at(scenario: Scenario, place: Mapping[str, float]) -> Scenario:
 
 def _changes(scenario: Scenario, place: Mapping[str, float]) -> dict[str, Any]:
     whole = {axis: int(value) for axis, value in place.items() if AXES[axis]}
-    run = {axis: whole[axis] for axis in ("concurrency", "workers") if axis in whole}
-    work = {axis: whole[axis] for axis in ("count", "payload_bytes") if axis in whole}
-    load = scenario.load
+    run, work, load = scenario.run, scenario.workload, scenario.load
     if "rate" in place:
         arrivals = ArrivalSpec(load.arrivals.kind, {"rate": float(place["rate"])})
         load = replace(load, arrivals=arrivals)
     return {
-        "run": replace(scenario.run, **run),
-        "workload": replace(scenario.workload, **work),
+        "run": replace(
+            run,
+            concurrency=whole.get("concurrency", run.concurrency),
+            workers=whole.get("workers", run.workers),
+        ),
+        "workload": replace(
+            work,
+            count=whole.get("count", work.count),
+            payload_bytes=whole.get("payload_bytes", work.payload_bytes),
+        ),
         "load": load,
     }
 

@@ -15,9 +15,8 @@ from compose.native import NativeStack
 from extract.manifest import CellRecord, Problem
 from taskscope import interruption, prometheus_api
 from taskscope.observer import Observer
+from taskscope.phases import phase
 from taskscope.plan import PlannedCell
-
-_COMPONENTS = 3  # worker, generator, exporters
 
 type Report = Callable[[str], None]
 
@@ -69,10 +68,12 @@ def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: f
             queue=run.queue,
             redis_url=stack.redis_url,
         ),
-        task=planned.scenario.workload.task,
+        tasks=tuple(part.task for part in planned.scenario.workload.parts),
         in_flight=in_flight(planned.variant.framework, planned.scenario.load.in_flight),
         labels=planned.record().labels(session),
         trace_ratio=trace_ratio,
+        workers=run.workers,
+        requires=planned.scenario.requires,
     )
 
 
@@ -88,34 +89,29 @@ def _run(
             raise dead.died()
 
     observer = Observer(stack.prometheus_url, spec.labels, check)
-    observer.wait_up(_COMPONENTS)
+    observer.wait_up(spec.components)
     warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
     if warmup:
         report("warming up")
-        _send(cell, _phase(planned, warmup, warm=True), observer)
+        _send(cell, _phase(planned, cell, warmup, warm=True), observer)
         observer.wait_drained(warmup)
     observer.settle()
     marks.start = time.time()
     report("measuring")
-    _send(cell, _phase(planned, count, warm=False), observer)
+    _send(cell, _phase(planned, cell, count, warm=False), observer)
     observer.wait_drained(warmup + count)
     report("settling")
     observer.settle()
     marks.end = time.time()
 
 
-def _phase(planned: PlannedCell, count: int, *, warm: bool) -> dict[str, object]:
-    arrivals = planned.scenario.load.arrivals
-    return {
-        "count": count,
-        "arrivals": "asap" if warm else arrivals.kind,
-        "numbers": {} if warm else dict(arrivals.numbers),
-        # Every repetition has its own arrivals, and both sides have the same.
-        "seed": planned.scenario.run.seed + planned.repetition,
-        "arguments": dict(planned.scenario.workload.arguments),
-    }
+def _phase(planned: PlannedCell, cell: Cell, count: int, *, warm: bool) -> dict[str, object]:
+    # Every repetition has its own arrivals, and both sides have the same.
+    seed = planned.scenario.run.seed + planned.repetition
+    return phase(planned.scenario, planned.variant, count,
+                 seed=seed, scheduled=not warm, urls=cell.urls)  # fmt: skip
 
 
-def _send(cell: Cell, phase: dict[str, object], observer: Observer) -> None:
-    answer = cell.send(phase)
+def _send(cell: Cell, told: dict[str, object], observer: Observer) -> None:
+    answer = cell.send(told)
     observer.wait_sent(lambda: answer.poll() is not None)

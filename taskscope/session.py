@@ -2,7 +2,6 @@
 
 import sys
 import uuid
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,14 +15,11 @@ from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack, require
 from extract.manifest import Manifest
-from tasks import workloads
 from taskscope import interruption, prometheus_api, rundir
-from taskscope.errors import UsageError
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.scenario import Scenario
-from taskscope.values import nearest
 from taskscope.watch import Watch
 
 type Status = Literal["running", "complete", "interrupted", "failed"]
@@ -37,33 +33,6 @@ class RunOptions:
     redis_url: str | None
     prometheus_url: str | None
     trace_ratio: float
-
-
-def check_scenarios(scenarios: Sequence[Scenario]) -> None:
-    """UsageError for a task or a variant's setting that does not exist, or a name given twice."""
-    names = [scenario.name for scenario in scenarios]
-    for scenario in scenarios:
-        if names.count(scenario.name) > 1:
-            raise UsageError(
-                f"Two of the scenarios are called {scenario.name}: their results would be mixed.",
-                "Ask for each once, or give one of the files another name.",
-            )
-        if not callable(getattr(workloads, scenario.workload.task, None)):
-            raise UsageError(
-                f"scenario {scenario.name}: workload.task {scenario.workload.task!r} is not a "
-                "function of tasks/workloads.py.",
-                "Name one of its functions, or add it there and to each framework's module.",
-            )
-        for variant in scenario.variants:
-            known = framework(variant.framework).known_settings()
-            for setting in variant.settings:
-                if setting not in known:
-                    raise UsageError(
-                        f"scenario {scenario.name}: variants.{variant.name}.settings.{setting} is "
-                        f"no setting of {variant.framework}; the nearest is "
-                        f"{nearest(setting, known)}.",
-                        "Correct the name in the scenario file.",
-                    )
 
 
 def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifest:

@@ -88,9 +88,9 @@ def test_a_good_file_becomes_records(load: Loader) -> None:
     found = load(GOOD)
     assert (found.name, found.title, found.description) == ("mine", "Mine", "Words.")
     assert found.headline == ("one", "two")
-    assert found.workload.arguments == {"seconds": 0.05, "deep": [{"a": 1}, "b", True]}
+    assert found.workload.parts[0].arguments == {"seconds": 0.05, "deep": [{"a": 1}, "b", True]}
     assert found.load.arrivals == ArrivalSpec("constant", {"rate": 40.0})
-    assert dataclasses.astuple(found.run) == (4, 0, 10, 1, "mine")
+    assert dataclasses.astuple(found.run) == (4, 0, 10, 1, "mine", 1)
     assert found.quick == Quick(count=20, repetitions=2, warmup=None)
     assert [variant.name for variant in found.variants] == ["one", "two", "three"]
     assert found.variant("two").settings == {"pool": "prefork"}
@@ -125,7 +125,7 @@ def test_what_decides_no_measurement_may_be_left_out(load: Loader) -> None:
     text = text.replace('arguments = { seconds = 0.05, deep = [{ a = 1 }, "b", true] }\n', "")
     found = load(text)
     assert (found.tags, found.headline, found.quick) == ((), (), Quick())
-    assert found.workload.arguments == {}
+    assert found.workload.parts[0].arguments == {}
     assert found.override(quick=True) == found
 
 
@@ -275,7 +275,7 @@ def test_the_headline_pairs_equal_guarantees() -> None:
 
 def test_the_known_answer_leaves_room_to_spare() -> None:
     known = load_scenario("known-answer")
-    rate, busy = known.load.arrivals.numbers["rate"], known.workload.arguments["seconds"]
+    rate, busy = known.load.arrivals.numbers["rate"], known.workload.parts[0].arguments["seconds"]
     assert isinstance(busy, float)
     assert rate * busy < known.run.concurrency / 2  # else waiting would belong to the answer
 
@@ -289,7 +289,7 @@ def test_nothing_given_changes_nothing(load: Loader) -> None:
 def test_what_is_given_replaces_what_is_there(load: Loader) -> None:
     found = load(GOOD).override(count=7, repetitions=8, concurrency=9, seed=10)
     assert found.workload.count == 7
-    assert dataclasses.astuple(found.run) == (8, 0, 9, 10, "mine")
+    assert dataclasses.astuple(found.run) == (8, 0, 9, 10, "mine", 1)
     assert load(GOOD).override(seed=0).run.seed == 0  # a zero is given too
 
 
