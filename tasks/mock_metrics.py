@@ -25,11 +25,13 @@ class Metrics(Collector):
         self._cpu_seconds = cpu_seconds
         self._outcomes = {"200": 0, "503": 0}
         self._late, self._lag = _Histogram(), _Histogram()
+        self._asked_seconds = 0.0
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def answered(self, late_seconds: float, *, failed: bool) -> None:
-        """Note an answer, and how much later it came than it was to."""
+    def answered(self, asked_seconds: float, late_seconds: float, *, failed: bool) -> None:
+        """Note an answer: how long it was to take, and how much later it came."""
+        self._asked_seconds += asked_seconds
         self._outcomes["503" if failed else "200"] += 1
         self._late.add(late_seconds)
 
@@ -50,6 +52,9 @@ class Metrics(Collector):
         )
         yield CounterMetricFamily(
             "mock_api_cpu_seconds", "CPU time of the mock API's process.", self._cpu_seconds()
+        )
+        yield CounterMetricFamily(
+            "mock_api_asked_seconds", "Latencies that were asked for.", self._asked_seconds
         )
         yield self._late.family(
             "mock_api_late_seconds", "How much later than asked an answer began."

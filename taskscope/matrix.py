@@ -77,6 +77,9 @@ def _changes(scenario: Scenario, place: Mapping[str, float]) -> dict[str, Any]:
     if "rate" in place:
         arrivals = ArrivalSpec(load.arrivals.kind, {"rate": float(place["rate"])})
         load = replace(load, arrivals=arrivals)
+    count = whole.get("count", work.count)
+    if load.seconds:
+        count = max(1, round(load.arrivals.numbers["rate"] * load.seconds))
     return {
         "run": replace(
             run,
@@ -85,7 +88,7 @@ def _changes(scenario: Scenario, place: Mapping[str, float]) -> dict[str, Any]:
         ),
         "workload": replace(
             work,
-            count=whole.get("count", work.count),
+            count=count,
             payload_bytes=whole.get("payload_bytes", work.payload_bytes),
         ),
         "load": load,
@@ -107,7 +110,7 @@ def _filled(scenario: Scenario) -> Scenario:
         replace(
             variant,
             settings=fill(variant.settings, known),
-            arguments=fill(variant.arguments, known, later),
+            arguments={task: fill(own, known, later) for task, own in variant.arguments.items()},
         )
         for variant in scenario.variants
     )

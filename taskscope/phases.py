@@ -32,7 +32,9 @@ def phase(  # noqa: PLR0913 - what a phase consists of
         "parts": [
             {
                 "weight": part.weight,
-                "arguments": fill({**part.arguments, **variant.arguments}, known, PER_TASK),
+                "arguments": fill(
+                    {**part.arguments, **variant.arguments.get(part.task, {})}, known, PER_TASK
+                ),
             }
             for part in scenario.workload.parts
         ],

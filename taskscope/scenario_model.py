@@ -38,10 +38,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """When tasks are due, and how many publishes may be under way at once."""
+    """When tasks are due, and how many publishes may be under way at once.
+
+    With `seconds`, as many tasks are sent as are due in that time: the workload has no count.
+    """
 
     arrivals: ArrivalSpec
     in_flight: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Quick:
     count: int | None = None
     repetitions: int | None = None
     warmup: int | None = None
+    seconds: float | None = None
     variants: tuple[str, ...] = ()
     matrix: Axes = field(default_factory=dict)
 
@@ -74,15 +79,15 @@ class Quick:
 class Variant:
     """A framework with the settings that its adapter knows.
 
-    `arguments` are laid over those of every task; `only` names the points of the matrix that the
-    variant is measured at, by axis: at all of them where it is empty.
+    `arguments` are laid over those of the task of each name. `only` says at which points of the
+    matrix the variant is measured, by axis: at all of them where it is empty.
     """
 
     name: str
     framework: str
     description: str
     settings: Mapping[str, object]
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     only: Axes = field(default_factory=dict)
 
 
@@ -179,7 +184,11 @@ class Scenario:
                 workers=_or(workers, base.run.workers),
                 seed=_or(seed, base.run.seed),
             ),
-            load=replace(base.load, arrivals=arrivals_at(rate, base.load.arrivals)),
+            load=replace(
+                base.load,
+                arrivals=arrivals_at(rate, base.load.arrivals),
+                seconds=base.load.seconds if count is None else 0.0,
+            ),
         )
         changed.check_length()
         return changed
@@ -200,6 +209,9 @@ def _shortened(full: Scenario) -> Scenario:
         narrowed(full, chosen, full) if chosen else full,
         matrix={**full.matrix, **{a: v for a, v in short.matrix.items() if a in full.matrix}},
         workload=replace(full.workload, count=_or(short.count, full.workload.count)),
+        load=replace(
+            full.load, seconds=full.load.seconds if short.seconds is None else short.seconds
+        ),
         run=replace(
             run,
             repetitions=_or(short.repetitions, run.repetitions),

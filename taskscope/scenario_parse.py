@@ -31,12 +31,12 @@ _PART: Final = ("task", "weight", "arguments")
 _WORKLOAD: Final = ("count", "task", "arguments", "payload_bytes", "parts")
 _RUN: Final = ("repetitions", "warmup", "concurrency", "workers", "seed", "queue")
 _QUICK_NUMBERS: Final = ("count", "repetitions", "warmup")
-_QUICK: Final = (*_QUICK_NUMBERS, "variants", "matrix")
+_QUICK: Final = (*_QUICK_NUMBERS, "seconds", "variants", "matrix")
 _VARIANT: Final = ("framework", "description", "settings", "arguments", "only")
 _BOUNDS: Final = {"waiting": ("kind", "seconds"), "cpu": ("kind",)}
 _SLO: Final = ("p99_seconds", "failed_share")
 _NUMBERS: Final = tuple(dict.fromkeys(name for names in PARAMETERS.values() for name in names))
-_LOAD: Final = ("arrivals", "in_flight", *_NUMBERS)
+_LOAD: Final = ("arrivals", "in_flight", "seconds", *_NUMBERS)
 
 
 def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
@@ -44,7 +44,8 @@ def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
     top.only(_TOP)
     load = _load(top)
     axes = _axes(top.optional_table("matrix"), load)
-    variants = _variants(top, frameworks, load)
+    workload = _workload(top, load)
+    variants = _variants(top, frameworks, load, [part.task for part in workload.parts])
     names = [variant.name for variant in variants]
     return Scenario(
         name=top.name("name"),
@@ -52,7 +53,7 @@ def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
         description=top.text("description"),
         tags=top.names("tags") if "tags" in top.values else (),
         headline=_headline(top, names),
-        workload=_workload(top, load),
+        workload=workload,
         load=load,
         run=_run(top.table("run")),
         quick=_quick(top.optional_table("quick"), names, load),
@@ -68,7 +69,9 @@ def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
 def _workload(top: Table, load: Load) -> Workload:
     table = top.table("workload")
     table.only(_WORKLOAD)
-    count = table.integer("count", MINIMUM["count"])
+    count = table.integer("count", MINIMUM["count"]) if not load.seconds else 1
+    if load.seconds and "count" in table.values:
+        raise table.problem("count", "stands beside load.seconds", "Keep one of the two.")
     if misfit := too_long(load.arrivals, count):
         raise top.problem("load", f"is too slow: {misfit}", "Lower the count or raise the rate.")
     size = "payload_bytes"
@@ -100,7 +103,18 @@ def _part(table: Table) -> Part:
 def _load(top: Table) -> Load:
     table = top.table("load")
     table.only(_LOAD)
-    return Load(_arrivals(table), table.integer("in_flight", MINIMUM["in_flight"]))
+    arrivals = _arrivals(table)
+    if "seconds" in table.values and set(arrivals.numbers) != {"rate"}:
+        raise table.problem(
+            "seconds",
+            f'does not fit load.arrivals = "{arrivals.kind}"',
+            "Give a count instead, or set load.arrivals to constant or poisson.",
+        )
+    return Load(arrivals, table.integer("in_flight", MINIMUM["in_flight"]), _seconds(table) or 0.0)
+
+
+def _seconds(table: Table) -> float | None:
+    return table.number("seconds", LARGEST_NUMBER) if "seconds" in table.values else None
 
 
 def _axes(table: Table, load: Load) -> Axes:
@@ -171,6 +185,7 @@ def _quick(table: Table, variants: Collection[str], load: Load) -> Quick:
     numbers = [name for name in _QUICK_NUMBERS if name in table.values]
     return Quick(
         **{name: table.integer(name, MINIMUM[name]) for name in numbers},
+        seconds=_seconds(table),
         variants=_known_names(table, "variants", variants),
         matrix=_axes(table.optional_table("matrix"), load),
     )
@@ -185,7 +200,9 @@ def _known_names(table: Table, key: str, known: Collection[str]) -> tuple[str, .
     return names
 
 
-def _variants(top: Table, frameworks: Collection[str], load: Load) -> tuple[Variant, ...]:
+def _variants(
+    top: Table, frameworks: Collection[str], load: Load, tasks: Collection[str]
+) -> tuple[Variant, ...]:
     tables = top.table("variants")
     for name in tables.values:
         if not NAME.fullmatch(name):
@@ -194,17 +211,26 @@ def _variants(top: Table, frameworks: Collection[str], load: Load) -> tuple[Vari
     if not tables.values:
         remedy = "Add at least one table [variants.some-name]."
         raise top.problem("variants", "holds no variant", remedy)
-    return tuple(_variant(tables.table(name), name, frameworks, load) for name in tables.values)
+    return tuple(
+        _variant(tables.table(name), name, frameworks, load, tasks) for name in tables.values
+    )
 
 
-def _variant(table: Table, name: str, frameworks: Collection[str], load: Load) -> Variant:
+def _arguments(table: Table, tasks: Collection[str]) -> dict[str, dict[str, object]]:
+    table.only(tuple(tasks))
+    return {task: table.free(task) for task in table.values}
+
+
+def _variant(
+    table: Table, name: str, frameworks: Collection[str], load: Load, tasks: Collection[str]
+) -> Variant:
     table.only(_VARIANT)
     return Variant(
         name=name,
         framework=table.choice("framework", frameworks),
         description=table.text("description"),
         settings=table.free("settings"),
-        arguments=table.free("arguments"),
+        arguments=_arguments(table.optional_table("arguments"), tasks),
         only=_axes(table.optional_table("only"), load),
     )
 

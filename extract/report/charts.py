@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 import queries
+from extract.audit import LAG_BOUND_SECONDS
 from extract.contrast import figure
 from extract.paired import pair_up
 from extract.report import distributions, spec, words
@@ -79,7 +80,10 @@ def _lag(view: View) -> Chart:
     if not view.scheduled:
         text = "Tasks were sent as fast as the generator can: there is no schedule to lag behind."
         return Chart("lag", title, text)
-    caption = "How late tasks were sent, against the schedule. A p99 above 10 ms fails the audit."
+    bound = words.quantity(LAG_BOUND_SECONDS, "s")
+    caption = (
+        f"How late tasks were sent, against the schedule. A p99 above {bound} fails the audit."
+    )
     return _cdf(view, "schedule_lag", "lag", title, caption)
 
 

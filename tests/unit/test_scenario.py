@@ -132,7 +132,7 @@ def test_what_decides_no_measurement_may_be_left_out(load: Loader) -> None:
 BIG = 2**63
 BAD = [  # what to replace, by what, what the cause says, what the remedy says
     ("in_flight", "in_fligt", "load.in_fligt is an unknown key; the nearest known key is load.in_f",
-     "Rename or remove it. Known under [load]: arrivals, in_flight, rate"),
+     "Rename or remove it. Known under [load]: arrivals, in_flight, seconds, rate"),
     ("[load]", "[laod]", "laod is an unknown key; the nearest known key is load", "at the top of"),
     ("[variants.one]", "[variants.one]\nFrame.work = 1", ("variants.one.Frame is an unknown key; "
      "the nearest known key is variants.one.framework"), "Known under [variants.one]"),
