@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from prometheus_api_client import PrometheusConnect
 
-from extract import promql, timeline, traces
+from extract import classes, promql, timeline, traces
 from extract.audit import audit
 from extract.manifest import CellRecord, Manifest
 
@@ -20,7 +20,8 @@ _AUDIT_COLUMNS = [*KEYS, "check", "ok", "found", "remedy"]
 class Dataset:
     """results and audit in long form, tasks with one row an attempt, agreement of the sources.
 
-    timeline has one row for each scrape and each metric that is followed over time.
+    timeline has one row for each scrape and each metric that is followed over time, classes the
+    figures of each class of tasks by itself, in long form.
     """
 
     results: pd.DataFrame
@@ -28,11 +29,12 @@ class Dataset:
     audit: pd.DataFrame
     agreement: pd.DataFrame
     timeline: pd.DataFrame = field(default_factory=lambda: timeline.table(()))
+    classes: pd.DataFrame = field(default_factory=lambda: classes.table(()))
 
     def write(self, directory: Path) -> None:
         """Write every table as Parquet; tasks and timeline, being long, not as CSV too."""
         directory.mkdir(exist_ok=True)
-        for name in ("results", "audit", "agreement"):
+        for name in ("results", "audit", "agreement", "classes"):
             table: pd.DataFrame = getattr(self, name)
             table.to_parquet(directory / f"{name}.parquet", index=False)
             table.to_csv(directory / f"{name}.csv", index=False)
@@ -42,7 +44,7 @@ class Dataset:
 
 def read(directory: Path) -> Dataset:
     """Read what `write` wrote. FileNotFoundError when there is none."""
-    names = ("results", "tasks", "audit", "agreement", "timeline")
+    names = ("results", "tasks", "audit", "agreement", "timeline", "classes")
     return Dataset(**{n: pd.read_parquet(directory / f"{n}.parquet") for n in names})
 
 
@@ -58,7 +60,10 @@ def derive(directory: Path, manifest: Manifest, prometheus: PrometheusConnect) -
     )
     tasks = traces.of_cells(attempts, manifest.cells)
     followed = timeline.table(timeline.rows(manifest, prometheus))
-    return Dataset(results, tasks, _audit(manifest, results), _agreement(results), followed)
+    by_class = classes.table(classes.rows(manifest, prometheus, attempts))
+    return Dataset(
+        results, tasks, _audit(manifest, results), _agreement(results), followed, by_class
+    )
 
 
 def _audit(manifest: Manifest, results: pd.DataFrame) -> pd.DataFrame:

@@ -206,11 +206,21 @@ def results(manifest: Manifest, attempts: pd.DataFrame, publishes: pd.DataFrame)
             of_cell(attempts, cell, "completed_ns"), of_cell(publishes, cell, "sent_ns")
         )
         for metric, (value, unit) in figures.items():
-            yield {
-                **cell.labels(manifest.session), "repetition": cell.repetition, "metric": metric,
-                "value": value, "lower": None, "upper": None, "unit": unit, "source": "traces",
-                "query": "",
-            }  # fmt: skip
+            yield row(cell, manifest.session, metric, value, unit)
+
+
+def row(cell: CellRecord, session: str, metric: str, value: float, unit: str) -> Row:
+    """Return a figure of a cell in the dataset's long form."""
+    return {
+        **cell.labels(session), "repetition": cell.repetition, "metric": metric, "value": value,
+        "lower": None, "upper": None, "unit": unit, "source": "traces", "query": "",
+    }  # fmt: skip
+
+
+def figures_of_attempts(attempts: pd.DataFrame) -> dict[str, tuple[float, str]]:
+    """Return all figures, with their units, that need nothing of how tasks were published."""
+    nothing = pd.DataFrame({n: pd.Series(dtype=kind) for n, kind in _SENT_COLUMNS.items()})
+    return _figures(attempts, nothing)
 
 
 def _figures(attempts: pd.DataFrame, publishes: pd.DataFrame) -> dict[str, tuple[float, str]]:

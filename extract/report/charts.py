@@ -7,7 +7,7 @@ import queries
 from extract.audit import LAG_BOUND_SECONDS
 from extract.contrast import figure
 from extract.paired import pair_up
-from extract.report import distributions, spec, words
+from extract.report import by_class, distributions, spec, words
 from extract.report.figures import mean_stages
 from extract.report.spec import Chart, Row
 from extract.report.view import PARTS, WORKER_PARTS, View
@@ -20,6 +20,7 @@ def charts(view: View) -> Iterator[Chart]:
     yield _throughput(view)
     yield _latency(view)
     yield _boxes(view)
+    yield from by_class.chart(view)
     yield _parts(view)
     yield _worker_parts(view)
     yield _completions(view)

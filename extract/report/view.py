@@ -57,6 +57,7 @@ class View:
     results: pd.DataFrame
     tasks: pd.DataFrame
     timeline: pd.DataFrame
+    classes: pd.DataFrame
 
     @property
     def name(self) -> str:
@@ -108,6 +109,7 @@ def views(run: Run) -> Iterator[View]:
             results=_of(cells, run.data.results),
             tasks=_of(cells, run.data.tasks),
             timeline=_of(cells, run.data.timeline),
+            classes=_of(cells, run.data.classes),
         )
 
 
