@@ -153,11 +153,20 @@ def _charts(
         along = axes[0].replace("_", " ")
         drawn = spec.fill("curves", rows, known, origin, unit)
         if drawn:
-            drawn["encoding"]["x"]["title"] = along
+            _along(drawn, along, {row["x"] for row in rows}, several=len(axes) > 1)
         others = " and ".join(axis.replace("_", " ") for axis in axes[1:])
         caption = f"Along the {along}, on logarithmic scales; the bar is the range." + (
             f" One line for each {others}." if others else "")  # fmt: skip
         yield Chart(f"curve-{metric.replace('_', '-')}", title, caption, origin, drawn)
+
+
+def _along(drawn: spec.Spec, title: str, places: set[float], *, several: bool) -> None:
+    """Name the axis, with a tick at each point; lines are told apart where there are several."""
+    x = drawn["encoding"]["x"]
+    x["title"], x["axis"]["values"] = title, sorted(places)
+    line = next(layer for layer in drawn["layer"] if "strokeDash" in layer.get("encoding", {}))
+    if not several:
+        line["encoding"]["strokeDash"]["legend"] = None
 
 
 def _place(view: View, axes: Sequence[str]) -> dict[str, Any]:
