@@ -14,9 +14,12 @@ from rich.text import Text
 from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
+from taskscope import capacity as searching
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope.capacity_search import Limits
+from taskscope.capacity_show import show as show_capacity
 from taskscope.checks import check_scenarios
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
@@ -109,6 +112,61 @@ def run(  # noqa: PLR0913 - the options of a run
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
     data = derive(directory, manifest, prometheus_url)
     _finish(directory, manifest, data, as_json=as_json)
+
+
+@app.command()
+def capacity(  # noqa: PLR0913 - the options of a search
+    scenario: Annotated[str, typer.Argument(metavar="[SCENARIO|FILE.toml]")] = "stress",
+    *,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Only this variant; repeatable.  [default: the pair]")
+    ] = None,
+    slo: Annotated[
+        float | None, typer.Option(min=0.001, help="p99 of the end-to-end time, in seconds.")
+    ] = None,
+    first: Annotated[
+        float | None, typer.Option("--from", min=1, help="The first rate to try, in tasks/s.")
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Tasks that a worker runs at once.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the arrivals.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Short trials, ends within 25 %, confirmed once.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the highest rate that is sustained: p99 within the SLO, and no growing queue.
+
+    Examples:
+        taskscope capacity --quick
+
+        taskscope capacity stress --variant asynctasq --slo 0.1 --from 500
+
+    """
+    given = load_scenario(scenario)
+    asked = given.override(concurrency=concurrency, workers=workers, seed=seed, quick=quick,
+                           variants=variant or list(given.headline) or None)  # fmt: skip
+    wanted = precision or (0.25 if quick else 0.1)
+    question = searching.question(
+        asked, slo_seconds=slo, first=first, burst_seconds=3.0 if quick else 10.0,
+        limits=Limits(wanted, confirmations=1 if quick else 3, trials=40),
+    )  # fmt: skip
+    check_scenarios([question.scenario])
+    directory = rundir.create(out, f"capacity-{asked.name}")
+    with _keeping(directory):
+        manifest = run_session([question.scenario], RunOptions(directory, None, None, 0.01),
+                               Watch(_progress(), 0), searching.course(question))  # fmt: skip
+    _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
+    found = searching.outcome(directory, manifest, derive(directory, manifest, None))
+    _print(as_json, found.as_json(), lambda: show_capacity(Console(), found))
+    if not found.trustworthy:
+        raise typer.Exit(_INVALID)
 
 
 @app.command()

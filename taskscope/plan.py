@@ -16,6 +16,11 @@ class PlannedCell:
     variant: Variant
     repetition: int
 
+    @property
+    def place(self) -> str:
+        """How the manifest's order names it."""
+        return f"{self.scenario.name}/{self.variant.name}/{self.repetition}"
+
     def record(self) -> CellRecord:
         """Return the cell as the manifest knows it before it is measured."""
         return CellRecord(

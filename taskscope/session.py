@@ -2,6 +2,7 @@
 
 import sys
 import uuid
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from compose import broker
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack, require
-from extract.manifest import Manifest
+from extract.manifest import CellRecord, Manifest
 from taskscope import interruption, prometheus_api, rundir
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
@@ -35,34 +36,55 @@ class RunOptions:
     trace_ratio: float
 
 
-def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifest:
+type Steps = Generator[PlannedCell, CellRecord]
+#: Decides from Prometheus (its URL, and the session) which cell comes next, after each one.
+type Course = Callable[[str, str], Steps]
+
+
+def as_planned(cells: Iterable[PlannedCell]) -> Course:
+    """Return the course of cells that are known beforehand."""
+
+    def course(_prometheus_url: str, _session: str) -> Steps:
+        for cell in cells:  # noqa: UP028 - records are sent in, which a list cannot take
+            yield cell
+
+    return course
+
+
+def run(
+    scenarios: list[Scenario], options: RunOptions, watch: Watch, course: Course | None = None
+) -> Manifest:
     """Measure every cell and return the manifest, which is on disk after each of them.
+
+    With a `course`, its cells, of points of the scenarios, are in the manifest as they are chosen.
 
     ServiceError when Redis or Prometheus is missing or fails. Whatever ends the run early, the
     cells measured so far stay in the manifest.
     """
-    cells = plan(scenarios)
+    cells = [] if course else plan(scenarios)
     with ExitStack() as held:
         found = _services(scenarios, options, held)
-        manifest = _manifest(scenarios, cells, options, found)
+        manifest = _manifest([] if course else scenarios, cells, options, found)
         with rundir.writing(options.directory):
             manifest.write(options.directory)
-            return _measure_all(cells, manifest, options, watch)
+            return _measure_all(course or as_planned(cells), manifest, options, watch)
 
 
-def _measure_all(
-    cells: list[PlannedCell], manifest: Manifest, options: RunOptions, watch: Watch
-) -> Manifest:
+def _measure_all(course: Course, manifest: Manifest, options: RunOptions, watch: Watch) -> Manifest:
     status: Status = "failed"
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
-            for number, planned in enumerate(cells, start=1):
+            steps = course(stack.prometheus_url, manifest.session)
+            planned = next(steps, None)
+            while planned is not None:
                 interruption.check()
-                watch.cell(number, planned)
+                manifest = _with(manifest, planned)
+                watch.cell(len(manifest.cells) + 1, planned)
                 record = measure(stack, planned, manifest.session, options.trace_ratio, watch.phase)
                 manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
                 manifest.write(options.directory)
                 watch.finished(record)
+                planned = _next(steps, record)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -71,6 +93,23 @@ def _measure_all(
         manifest = msgspec.structs.replace(manifest, status=status)
         manifest.write(options.directory)
     return manifest
+
+
+def _next(steps: Steps, record: CellRecord) -> PlannedCell | None:
+    try:
+        return steps.send(record)
+    except StopIteration:
+        return None
+
+
+def _with(manifest: Manifest, planned: PlannedCell) -> Manifest:
+    """Return the manifest with this cell in its order, and its scenario, if they are not yet."""
+    known = {scenario["name"] for scenario in manifest.scenarios}
+    new = () if planned.scenario.name in known else (asdict(planned.scenario),)
+    order = () if planned.place in manifest.order else (planned.place,)
+    return msgspec.structs.replace(
+        manifest, scenarios=(*manifest.scenarios, *new), order=(*manifest.order, *order)
+    )
 
 
 def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -> dict[str, str]:
@@ -122,7 +161,7 @@ def _manifest(
         machine=machine_facts(options.directory),
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
-        order=tuple(f"{c.scenario.name}/{c.variant.name}/{c.repetition}" for c in cells),
+        order=tuple(cell.place for cell in cells),
     )
 
 

@@ -32,7 +32,7 @@ _COLUMNS = (
 
 
 class Watch:
-    """Follows a run of so many cells, and shows on the console how it goes."""
+    """Follows a run of so many cells (0: nobody knows), and shows on the console how it goes."""
 
     def __init__(self, console: Console, cells: int) -> None:
         self._console = console
@@ -81,13 +81,16 @@ class Watch:
         planned = self._planned
         if planned is None:
             return Text(self._phase)
+        cells = f" of {self._cells}" if self._cells else ""
         return Text(
-            f"cell {self._number} of {self._cells} · {planned.scenario.name} · "
+            f"cell {self._number}{cells} · {planned.scenario.name} · "
             f"{planned.variant.name} · repetition {planned.repetition} · {self._phase} · "
             f"{self._time_left()}"
         )
 
     def _time_left(self) -> str:
+        if not self._cells:
+            return "as many as it takes"
         if not self._durations:
             return "time left: known after the first cell"
         steps = self._cells - self._number + 1
