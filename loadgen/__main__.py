@@ -19,6 +19,7 @@ from loadgen.calls import calls
 from loadgen.load import dispatcher
 from loadgen.pacer import Pacer
 from loadgen.plan import Phase, Plan
+from loadgen.priority import on_time
 from loadgen.schedule import ArrivalSpec, offsets_ns
 
 
@@ -28,6 +29,7 @@ def main(argv: list[str]) -> None:
     plan = msgspec.json.decode(argv[1], type=Plan)
     registry = CollectorRegistry()
     planned = Gauge("loadgen_planned_tasks", "Tasks of the present phase.", registry=registry)
+    realtime = Gauge("loadgen_realtime", "1 where its priority is real-time.", registry=registry)
     telemetry = Telemetry(plan.framework, registry=registry)
     if plan.instrumented:
         importlib.import_module(f"instrumentation.{plan.framework}").instrument(telemetry)
@@ -44,7 +46,9 @@ def main(argv: list[str]) -> None:
                 ArrivalSpec(phase.arrivals, phase.numbers), phase.count, phase.seed
             )
             wanted = calls(phase.parts, phase.count, phase.seed, phase.payload_bytes)
-            answer = sender.dispatch(Pacer(offsets, wanted))
+            with on_time(scheduled=offsets is not None) as granted:
+                realtime.set(granted)
+                answer = sender.dispatch(Pacer(offsets, wanted))
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
     finally:

@@ -16,9 +16,9 @@ _DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop: ends closer than `precision` (0.1: 10 %), each tried `confirmations` times more.
+    """When to stop: at ends closer than `precision` (0.1: 10 %), or after so many `trials`.
 
-    At most `trials` in all.
+    Each end is tried `confirmations` times more.
     """
 
     precision: float
