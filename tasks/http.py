@@ -1,5 +1,6 @@
 """HTTP clients as each side's users have them: one for each process, its connections kept open."""
 
+import asyncio
 import os
 from functools import cache
 
@@ -20,7 +21,7 @@ def get(url: str) -> bytes:
 
 async def get_async(url: str) -> bytes:
     """GET from the event loop. httpx.HTTPError unless the answer is a good one."""
-    response = await _client(os.getpid()).get(url)
+    response = await _client(asyncio.get_running_loop()).get(url)
     response.raise_for_status()
     return response.content
 
@@ -35,6 +36,7 @@ def _session(_pid: int) -> requests.Session:
 
 
 @cache
-def _client(_pid: int) -> httpx.AsyncClient:
+def _client(_loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
+    """Return the event loop's client: its connections are of no use to another."""
     # The default limits: a larger pool of idle connections costs CPU time with each request.
     return httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)

@@ -5,9 +5,12 @@ Messages go through each framework's own serialization; the tasks' own code runs
 
 import asyncio
 import importlib
+import inspect
 import json
-from collections.abc import Callable, Iterator
-from functools import wraps
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -51,28 +54,29 @@ def _calls(url: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """Return the calls of workloads, of which each is noted, and made."""
+@contextmanager
+def noting() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Note each call of a workload's function, or coroutine, with its arguments."""
+    codes = {
+        function.__code__: task
+        for task in TASKS
+        for name in (task, f"{task}_async")
+        if (function := getattr(workloads, name, None))
+    }
     heard: list[tuple[str, dict[str, Any]]] = []
-    for name in (*TASKS, *(f"{task}_async" for task in TASKS)):
-        if function := getattr(workloads, name, None):
-            monkeypatch.setattr(workloads, name, _noting(function, heard))
-    for module in ("tasks.celery", "tasks.asynctasq"):
-        importlib.reload(importlib.import_module(module))
-    yield heard  # type: ignore[misc]
-    monkeypatch.undo()
-    for module in ("tasks.celery", "tasks.asynctasq"):
-        importlib.reload(importlib.import_module(module))
+    begun: list[FrameType] = []  # a coroutine is entered again each time it goes on
 
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in codes and frame not in begun:
+            begun.append(frame)
+            names = inspect.getargs(frame.f_code).args
+            heard.append((codes[frame.f_code], {name: frame.f_locals[name] for name in names}))
 
-def _noting(function: Callable[..., Any], heard: list[Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def call(**arguments: Any) -> Any:
-        heard.append((function.__name__.removesuffix("_async"), arguments))
-        return function(**arguments)
-
-    return call
+    sys.setprofile(note)
+    try:
+        yield heard
+    finally:
+        sys.setprofile(None)
 
 
 def _by_celery(task: str, arguments: dict[str, Any]) -> Any:
@@ -95,15 +99,20 @@ def _by_asynctasq(task: str, arguments: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_both_run_the_same_function_with_the_same_arguments_to_the_same_result(
-    task: str, noted: list[tuple[str, dict[str, Any]]], mock_url: str
+    task: str, mock_url: str
 ) -> None:
     every = _calls(mock_url)[task]
     assert every
     different = {json.dumps(arguments, sort_keys=True): arguments for arguments in every}
     for arguments in different.values():
-        noted.clear()
-        first, second = _by_celery(task, arguments), _by_asynctasq(task, arguments)
-        assert noted == [(task, arguments), (task, arguments)]
+        with noting() as by_celery:
+            first = _by_celery(task, arguments)
+        with noting() as by_asynctasq:
+            second = _by_asynctasq(task, arguments)
+        assert by_celery == by_asynctasq
+        ((name, used),) = by_celery
+        assert name == task
+        assert used.items() >= arguments.items()
         assert first == second
 
 
