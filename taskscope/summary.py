@@ -221,6 +221,7 @@ def settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     common = {
         "framework": variant["framework"],
         "concurrency": scenario["run"]["concurrency"],
+        "workers": scenario["run"].get("workers", 1),
         "tasks": scenario["workload"]["count"],
         "warm-up tasks": scenario["run"]["warmup"],
         "arrivals": scenario["load"]["arrivals"]["kind"],

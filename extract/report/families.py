@@ -55,7 +55,9 @@ def families(run: Run, views: Sequence[View]) -> Iterator[Family]:
     """Yield each family that has something to show besides its points."""
     names = dict.fromkeys(_family(view) for view in views)
     for name in names:
-        points = [view for view in views if _family(view) == name]
+        members = [view for view in views if _family(view) == name]
+        # What is measured apart from the points, as a burst is, lies on no axis.
+        points = [view for view in members if view.scenario.get("point")] or members
         found = _make(run, name, points)
         if found.charts or found.cards or any(row.bound for row in found.rows):
             yield found
