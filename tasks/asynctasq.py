@@ -11,7 +11,11 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final, Literal
 
-from asynctasq import AsyncTask, BaseTask, SyncProcessTask, SyncTask
+from asynctasq import AsyncTask, BaseTask, Config, SyncProcessTask, SyncTask
+from asynctasq.tasks.infrastructure.process_pool_manager import (
+    ProcessPoolManager,
+    set_default_manager,
+)
 
 from tasks import workloads
 
@@ -19,6 +23,26 @@ type Where = Literal["loop", "thread", "process"]
 
 _BASES: Final = {"loop": AsyncTask, "thread": SyncTask, "process": SyncProcessTask}
 _CHOSEN: Final[dict[str, Where]] = json.loads(os.environ.get("TASKSCOPE_EXECUTION", "{}"))
+
+
+def _apply_pool_settings() -> None:
+    """Have the worker's process pool be as it is set.
+
+    `asynctasq worker` (1.7.0) reads these settings, and does not hand them to its worker: without
+    this, each has as many processes as cores, and replaces them after 100 tasks.
+    """
+    pool = Config.get().process_pool
+    if pool.size is not None or pool.max_tasks_per_child is not None:
+        manager = ProcessPoolManager(
+            sync_max_workers=pool.size,
+            async_max_workers=pool.size,
+            sync_max_tasks_per_child=pool.max_tasks_per_child,
+            async_max_tasks_per_child=pool.max_tasks_per_child,
+        )
+        set_default_manager(manager)
+
+
+_apply_pool_settings()
 
 
 def _task(
