@@ -14,8 +14,10 @@ from extract.surroundings import FEWEST_PEERS
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
+from tasks.mock_metrics import Metrics
 from taskscope.cli import app
-from taskscope.scenario import FRAMEWORKS
+from taskscope.fairness_page import page as fairness_page
+from taskscope.scenario import FRAMEWORKS, builtin_scenarios
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md",
@@ -25,6 +27,25 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTR
 def test_the_catalogue_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "queries.md").read_text()
     assert page == markdown(), "run: .venv/bin/python -m queries > docs/queries.md"
+
+
+def test_the_page_of_fairness_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "fairness.md").read_text()
+    command = "run: .venv/bin/python -m taskscope.fairness_page > docs/fairness.md"
+    assert page == fairness_page(), command
+
+
+def test_every_scenario_is_documented_and_its_reasons_are_of_its_settings() -> None:
+    page = (ROOT / "docs" / "scenarios.md").read_text()
+    for scenario in builtin_scenarios():
+        assert f"| `{scenario.name}` |" in page
+        assert all(card.reasons for card in scenario.fairness)
+
+
+def test_every_metric_of_the_mock_api_is_documented() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for family in Metrics().collect():
+        assert family.name in page
 
 
 def test_every_command_is_in_the_readme() -> None:
@@ -48,7 +69,7 @@ def test_every_kind_of_doubt_is_documented() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "report", "export", "overhead", "trace"):
+    for name in ("run", "capacity", "extract", "compare", "report", "export", "overhead", "trace"):
         result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
