@@ -163,14 +163,14 @@ BAD = [  # what to replace, by what, what the cause says, what the remedy says
     ("rate = 40\n", "", 'load.rate is missing, and load.arrivals = "constant" needs it',
      "Add `rate = ...` under [load]: a number above 0"),
     ('"constant"', '"asap"', 'load.rate does not fit load.arrivals = "asap", which takes no number',
-     "Remove it, or set load.arrivals to constant or poisson."),
+     "Remove it, or set load.arrivals to constant or poisson or pulse."),
     ('"constant"', '"ramp"', 'does not fit load.arrivals = "ramp", which takes rate_from and rate_',
-     "Remove it, or set load.arrivals to constant or poisson."),
+     "Remove it, or set load.arrivals to constant or poisson or pulse."),
     ('"constant"\nrate = 40', '"burst"\nburst_size = 1.5\nburst_interval_seconds = 1',
      "load.burst_size must be a whole number of at least 1; found the number 1.5", "burst_size"),
     ('"constant"', '"konstant"', ("load.arrivals must be one of asap, constant, poisson, ramp, "
-     "burst; found the text 'konstant'; the nearest is constant"), "Set load.arrivals to"),
-    ('"constant"', "[1]", "poisson, ramp, burst; found a list", "Set load.arrivals to one of"),
+     "burst, pulse; found the text 'konstant'; the nearest is constant"), "Set load.arrivals to"),
+    ('"constant"', "[1]", "ramp, burst, pulse; found a list", "Set load.arrivals to one of"),
     ('framework = "asynctasq"', 'framework = "asynctask"', ("variants.one.framework must be "
      "one of asynctasq, celery; found the text 'asynctask'; the nearest is asynctasq"), "Set"),
     ('["one", "two"]', '["one", "tow"]', ("headline must be a list of exactly two different "
