@@ -26,8 +26,10 @@ import psutil
 from extract import traces
 from extract.manifest import CellRecord, Manifest
 from instrumentation import spans
+from instrumentation.attempt import Attempt
+from instrumentation.carrier import pack
 from instrumentation.ids import new_span_ids
-from instrumentation.records import DONE, SENT, Record
+from instrumentation.records import SENT, Record
 
 _SIZES = (10_000, 100_000, 1_000_000)
 _REPEATS = 3
@@ -76,18 +78,22 @@ def _sent(numbers: tuple[int, ...], begin: int, name: str) -> Iterator[Record]:
                sent + _STAGE, None)  # fmt: skip
 
 
-def _done(numbers: tuple[int, ...], begin: int, name: str) -> Iterator[Record]:
-    ids = new_span_ids(2 * len(numbers))
-    for number, span_id, sender in zip(numbers, ids[::2], ids[1::2], strict=True):
+def _done(numbers: tuple[int, ...], begin: int, name: str) -> Iterator[Attempt]:
+    for number, sender in zip(numbers, new_span_ids(len(numbers)), strict=True):
         sent = begin + number * _GAP
-        received, started, completed, acked = (sent + n * _STAGE for n in (1, 2, 3, 4))
-        yield (DONE, "noop", "taskscope", "success", _task_id(number, name), 1, _trace(number),
-               span_id, sender, _flags(number), 4_000 + number % 10, None, sent - 1_000, sent, 0,
-               received, started, completed, acked)  # fmt: skip
+        attempt = Attempt()
+        attempt.task, attempt.queue, attempt.outcome = "noop", "taskscope", "success"
+        attempt.task_id, attempt.pid = _task_id(number, name), 4_000 + number % 10
+        header = f"00-{_trace(number)}-{sender}-{_flags(number)}"
+        attempt.carrier = pack(header, sent - 1_000, sent)
+        attempt.received, attempt.started, attempt.completed, attempt.acked = (
+            sent + stage * _STAGE for stage in (1, 2, 3, 4)
+        )
+        yield attempt
 
 
 def _trace(number: int) -> str:
-    return f"{number:032x}"
+    return f"{number + 1:032x}"  # zero is no trace id
 
 
 def _task_id(number: int, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ class CellSpec:
 
     `workers` is how many there are of the worker, and `requires` the settings of each service that
     its tasks need, by name.
+    Spans go to the folder `traces` of the run directory; `wrapped` may put the worker's command
+    into another one.
     """
 
     framework: str
@@ -35,6 +37,8 @@ class CellSpec:
     trace_ratio: float
     workers: int = 1
     requires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    traces: str = "traces"
+    wrapped: Callable[[Command], Command] = lambda command: command
 
     @property
     def components(self) -> int:
@@ -79,7 +83,7 @@ class Cell:
 
     def _start_worker(self, number: int) -> Process:
         settings = replace(self._spec.worker, number=number)
-        command = framework(self._spec.framework).worker(settings)
+        command = self._spec.wrapped(framework(self._spec.framework).worker(settings))
         return self._start("worker", command, name=f"worker-{number}" if number > 1 else "worker")
 
     def _start(
@@ -87,7 +91,7 @@ class Cell:
     ) -> Process:
         spec, name = self._spec, name or role
         telemetry = telemetry_environment(
-            role, spec.labels, spec.trace_ratio, self._directory / "traces", self._targets
+            role, spec.labels, spec.trace_ratio, self._directory / spec.traces, self._targets
         )
         environ = {**self._environ, **telemetry}
         process = Process(name, command, self._log(name), environ, cwd=self._work, piped=piped)

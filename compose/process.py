@@ -115,6 +115,11 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)  # orphans, where it had ended before
         return by_itself
 
+    def interrupt(self, grace_seconds: float) -> bool:
+        """Send it SIGINT, as Ctrl-C would; return whether it has ended by the end of the grace."""
+        self._signal(signal.SIGINT)
+        return self._wait(grace_seconds) is not None
+
     def _wait(self, seconds: float) -> int | None:
         with suppress(subprocess.TimeoutExpired):
             return self._popen.wait(seconds)

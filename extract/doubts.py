@@ -8,9 +8,15 @@ from typing import Literal
 
 from extract.blocks import Block, Pair, Values
 from extract.contrast import Contrast
+from extract.overhead import CPU, DEFAULT, THROUGHPUT, Estimate, Ledger, bias
 from extract.statistics import Sample, coefficient_of_variation, stability, two_modes
 
 _FEW = 5
+#: What a ledger times of a metric. Of what instrumentation does to any other, nothing is known.
+_TIMED = {"throughput": THROUGHPUT, "worker_cpu_per_1000": CPU}
+#: A shift matters that could be this share of what is found.
+_MATTERS = 0.5
+_LEAST = -0.999  # no shift takes away everything
 
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
@@ -132,6 +138,48 @@ def of_outliers(names: Sequence[str], outcome: str, without: str) -> Iterator[Do
             f"Tukey's fences, it is {without}",
             "Look into the logs of those repetitions, and measure more of them.",
         )
+
+
+def of_ledger(
+    pair: Pair, found: Contrast | None, margin: float | None, ledger: Ledger | None
+) -> Iterator[Doubt]:
+    """Yield a doubt where instrumentation could be a good part of what is found.
+
+    That is the difference, or, for a verdict that shows none, the `margin` where that is larger.
+    Shifts are taken at the far end of their interval, and compared as logarithms of ratios.
+    """
+    timed = _TIMED.get(pair.metric)
+    if ledger is None or timed is None or found is None or found.scale != "ratio" or pair.separate:
+        return
+    size = max(abs(found.centre), 0.0 if margin is None else math.log1p(margin))
+    for what, shift in _shifts(pair, timed, ledger):
+        if (most := _furthest(shift)) >= _MATTERS * size:
+            part = "all" if most >= size else f"{most / size:.0%}"
+            of = "the margin" if size > abs(found.centre) else "the difference found"
+            yield Doubt(
+                "ledger",
+                f"instrumentation {what} by {shift.percent()}, which could be {part} of {of}",
+                "Measure a ledger of more blocks into the run (taskscope overhead --repetitions "
+                "20 --into DIR); what of the shift remains, the ratio is wrong by.",
+            )
+
+
+def _shifts(pair: Pair, timed: str, ledger: Ledger) -> Iterator[tuple[str, Estimate]]:
+    """Yield the differential bias; where it is not known, what it costs either side."""
+    sides = (pair.challenger.variant, pair.baseline.variant)
+    named = pair.metric.replace("_", " ")
+    if shift := bias(ledger, sides, timed):
+        yield f"shifts the ratio of their {named}", shift
+        return
+    for side in sides:
+        line = ledger.line(side, DEFAULT, timed)
+        if line and line.change:
+            yield f"changes the {named} of {side}, and of it alone as far as is known,", line.change
+
+
+def _furthest(shift: Estimate) -> float:
+    ends = (shift.value, shift.lower, shift.upper)
+    return max(abs(math.log1p(max(end, _LEAST))) for end in ends if end is not None)
 
 
 def _count(noun: str, number: int) -> str:

@@ -19,12 +19,14 @@ from extract.blocks import Cells, Pair, Values, audited, read_values
 from extract.doubts import Doubt
 from extract.evidence import Evidence, weigh
 from extract.figures import Case
+from extract.overhead import Ledger, ledger
 from extract.questions import QuestionError, require
 from extract.two_samples import ratio_of_medians, unpaired
-from extract.verdict import Comparison, Side, decide
+from extract.verdict import DIFFERENT, Comparison, Side, decide
 from extract.wording import sentence
 
 type Known = Callable[[Pair], Iterable[Doubt]]
+type Costs = Callable[[Pair], Ledger | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class _Question:
     challengers: frozenset[str] | None
     metrics: frozenset[str] | None
     known: Mapping[tuple[str, str], Sequence[Doubt]]
+    timed: pd.DataFrame | None
+
+    def costs(self, pair: Pair) -> Ledger | None:
+        """Return what instrumentation costs both sides, where that was timed."""
+        sides = (pair.challenger.variant, pair.baseline.variant)
+        return None if self.timed is None else ledger(self.timed, pair.scenario, sides)
 
     def doubts(self, pair: Pair) -> Iterator[Doubt]:
         """Yield the known doubts about either side."""
@@ -57,13 +65,14 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
     metrics: Iterable[str] | None = None,
     source: str = "promql",
     known: Mapping[tuple[str, str], Sequence[Doubt]] | None = None,
+    timed: pd.DataFrame | None = None,
 ) -> list[Comparison]:
     """Compare every challenger with the baseline, in every scenario that has the baseline.
 
     `results` and `audit` are the dataset's tables; `margin` is relative (0.05: within 5 %);
     `challengers` and `metrics` are all that there are unless named; `known` are doubts found
-    elsewhere, as by an overhead ledger, by scenario and variant. QuestionError where a name is
-    unknown or the margin is none.
+    elsewhere, by scenario and variant; `timed` are the figures of the overhead ledger, where there
+    is one. QuestionError where a name is unknown or the margin is none.
     """
     question = _Question(
         baseline,
@@ -71,6 +80,7 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
         None if challengers is None else frozenset(challengers),
         None if metrics is None else frozenset(metrics),
         known or {},
+        timed,
     )
     chosen = results[results["source"] == source]
     cells = audited(chosen, audit)
@@ -80,7 +90,9 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
     return [
         comparison
         for scenario in scenarios
-        for comparison in family(_pairs(scenario, question, answers), margin, question.doubts)
+        for comparison in family(
+            _pairs(scenario, question, answers), margin, question.doubts, question.costs
+        )
     ]
 
 
@@ -124,12 +136,14 @@ def check_margin(margin: float) -> None:
         raise QuestionError(f"a margin of {margin} is none", "Say 0.05 for 5 %.")
 
 
-def family(pairs: Iterable[Pair], margin: float, known: Known) -> Iterator[Comparison]:
+def family(
+    pairs: Iterable[Pair], margin: float, known: Known, costs: Costs = lambda _: None
+) -> Iterator[Comparison]:
     """Yield the comparison of each pair, all of them corrected for each other."""
     cases = [figures.case(pair) for pair in pairs]
     weighed = weigh([(case.contrast, case.pair.bound) for case in cases], margin)
     for case, evidence in zip(cases, weighed, strict=True):
-        found = _compared(case, evidence, margin, known)
+        found = _compared(case, evidence, margin, known, costs)
         yield replace(found, sentence=sentence(found))
 
 
@@ -155,7 +169,9 @@ def _side(key: tuple[str, str, str], answers: _Answers) -> Values:
     return answers.sides.get(key) or Values(variant, answers.cells[scenario, variant])
 
 
-def _compared(case: Case, evidence: Evidence, margin: float, known: Known) -> Comparison:
+def _compared(
+    case: Case, evidence: Evidence, margin: float, known: Known, costs: Costs
+) -> Comparison:
     pair, found = case.pair, case.contrast
     better = _better(pair.metric)
     challenger, baseline = figures.side(pair.challenger), figures.side(pair.baseline)
@@ -166,6 +182,7 @@ def _compared(case: Case, evidence: Evidence, margin: float, known: Known) -> Co
         *doubts.of_spread(pair),
         *doubts.of_resolution(pair, found),
         *doubts.of_outliers(odd, outcome, otherwise),
+        *doubts.of_ledger(pair, found, None if outcome in DIFFERENT else margin, costs(pair)),
         *known(pair),
     )
     return Comparison(

@@ -48,6 +48,25 @@ class CellRecord(msgspec.Struct, frozen=True):
         }
 
 
+class ProfileRecord(msgspec.Struct, frozen=True):
+    """A repetition that was profiled, and is in no figure: where its time or memory went.
+
+    `stacks` and `page` (the profiler's own flame graph) are paths within the run directory, "" if
+    there is none; `tasks` is how many were sent meanwhile, and `cpu_seconds` what the worker's
+    whole process tree used for them, where that was read.
+    """
+
+    scenario: str
+    framework: str
+    variant: str
+    kind: Literal["cpu", "memory"]
+    tasks: int = 0
+    cpu_seconds: float | None = None
+    stacks: str = ""
+    page: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
 
@@ -62,6 +81,7 @@ class Manifest(msgspec.Struct, frozen=True):
     scenarios: tuple[dict[str, Any], ...]
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
+    profiles: tuple[ProfileRecord, ...] = ()
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:

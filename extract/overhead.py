@@ -1,21 +1,23 @@
 """The ledger of what instrumentation costs: from the raw timings to figures and intervals.
 
 Everything is compared with bare *in the same block*, so that what slows a whole block down (a noisy
-neighbour, a warm CPU) falls out. Relative changes are averaged as logarithms of ratios, absolute
-ones as differences; intervals are paired t-intervals: mean ± t(0.975, n - 1) · s / √n.
+neighbour, a warm CPU) falls out. The analysis is that of every verdict within a run, of
+`extract/paired.py`: relative changes over logarithms of ratios, absolute ones over differences.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
 from pathlib import Path
-from statistics import fmean, median, stdev
-from typing import Any, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pandas as pd
 
 from extract.manifest import FILE_NAME, Problem, store
+
+if TYPE_CHECKING:
+    from extract.statistics import Figure
 
 #: The mode that all others are compared with, and the one in which runs are measured.
 BARE, DEFAULT = "bare", "default"
@@ -23,7 +25,6 @@ THROUGHPUT, CPU = "throughput", "cpu_per_task"
 TABLE = "overhead"
 SUMMARY = "overhead_summary"
 _KIND = "overhead"
-_CONFIDENCE = 0.95
 _COLUMNS = ["session", "scenario", "framework", "variant", "mode", "repetition",
             "metric", "value", "unit"]  # fmt: skip
 _SUMMARY_COLUMNS = ["session", "scenario", "subject", "mode", "metric", "blocks", "median",
@@ -157,35 +158,45 @@ def table(manifest: LedgerManifest) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % interval; None where a single block gives none."""
+    """A change with its 95 % interval; None where a single block gives none."""
 
     value: float
     lower: float | None
     upper: float | None
-
-    @property
-    def nonzero(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        if self.lower is None or self.upper is None:
-            return False
-        return self.lower > 0 or self.upper < 0
 
     def mapped(self, through: Callable[[float], float]) -> "Estimate":
         """Return it on another scale, by a function that never decreases."""
         bounds = (None if b is None else through(b) for b in (self.lower, self.upper))
         return Estimate(through(self.value), *bounds)
 
+    def written(self, write: Callable[[float], str], unit: str) -> str:
+        """Write it with its interval."""
+        if self.lower is None or self.upper is None:
+            return write(self.value) + unit
+        return f"{write(self.value)}{unit} ({write(self.lower)} to {write(self.upper)})"
 
-def paired(differences: Sequence[float]) -> Estimate:
-    """Return the mean of paired differences with its t-interval (Student 1908)."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - takes long, and runs need none of it
+    def percent(self) -> str:
+        """Write a relative change with its interval."""
+        return self.written(lambda x: f"{x * 100:+.1f}", " %")
 
-    mean, count = fmean(differences), len(differences)
-    if count < 2:  # noqa: PLR2004 - one has no spread
-        return Estimate(mean, None, None)
-    quantile = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2))
-    half = quantile * stdev(differences) / sqrt(count)
-    return Estimate(mean, mean - half, mean + half)
+
+def _compared(values: Sequence[float], bare: Sequence[float]) -> tuple[Estimate | None, ...]:
+    """Return the relative and the absolute change, position i of both being one block.
+
+    There is no relative one where a value is 0 or negative.
+    """
+    from extract import contrast, paired  # noqa: PLC0415 - brings scipy, and runs need none of it
+
+    found = paired.pair_up(tuple(values), tuple(bare))
+    if found is None:
+        return None, None
+    ratio = _estimate(contrast.figure(found)) if found.scale == "ratio" else None
+    difference = contrast.figure(paired.differences(tuple(values), tuple(bare)))
+    return ratio and ratio.mapped(lambda x: x - 1), _estimate(difference)
+
+
+def _estimate(figure: "Figure") -> Estimate | None:
+    return None if figure.value is None else Estimate(figure.value, figure.lower, figure.upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +229,12 @@ class Ledger:
         wanted = (subject, mode, metric)
         every = (*self.lines, *self.bias)
         return next((x for x in every if (x.subject, x.mode, x.metric) == wanted), None)
+
+
+def bias(found: Ledger, pair: Sequence[str], metric: str, mode: str = DEFAULT) -> Estimate | None:
+    """Return by how much the mode shifts the ratio of the pair's figures; None where unknown."""
+    line = found.line(pair_name(*pair), mode, metric) if all(pair) and len(pair) > 1 else None
+    return line.change if line else None
 
 
 def pair_name(first: str, second: str) -> str:
@@ -278,13 +295,9 @@ def _divided(values: _Values, by: _Values) -> _Values:
 def _line(key: tuple[str, str, str], unit: str, values: _Values, bare: _Values) -> Line:
     subject, mode, metric = key
     both = [] if mode == BARE else sorted(values.keys() & bare.keys())
-    change = difference = None
-    if both:
-        logs = paired([log(values[block] / bare[block]) for block in both])
-        change = logs.mapped(lambda x: exp(x) - 1)
-        difference = paired([values[block] - bare[block] for block in both])
+    changes = _compared([values[block] for block in both], [bare[block] for block in both])
     middle = median(values.values())
-    return Line(subject, mode, metric, unit, len(both or values), middle, change, difference)
+    return Line(subject, mode, metric, unit, len(both or values), middle, *changes)
 
 
 def summary(session: str, scenario: str, found: Ledger) -> pd.DataFrame:

@@ -29,6 +29,10 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+#: The outcomes that claim a difference.
+DIFFERENT = frozenset({Outcome.BETTER, Outcome.WORSE, Outcome.HIGHER, Outcome.LOWER})
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One variant's valid repetitions: values, centre, spread, and the blocks of outliers.

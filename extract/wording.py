@@ -31,8 +31,8 @@ def _verdict(comparison: Comparison) -> str:
             return f"{a} and {b} are {within}: {_measured(comparison)}."
         case Outcome.INCONCLUSIVE:
             return (
-                f"It is open how the {metric} of {a} and {b} compare: {_measured(comparison)}, "
-                f"{_why_open(comparison)}. {_what_would(comparison)}"
+                f"It is inconclusive how the {metric} of {a} and {b} compare: "
+                f"{_measured(comparison)}, {_why_open(comparison)}. {_what_would(comparison)}"
             )
 
 

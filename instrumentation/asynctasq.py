@@ -3,14 +3,14 @@
 | instant | taken in |
 |---|---|
 | sent, accepted | around `Dispatcher.dispatch` |
-| received | when `Worker._fetch_task` has a task |
+| received | before `Worker._process_task`, once a message is fetched |
 | started, completed | around the task's own code, in the event loop, its thread or its process |
 | acknowledged | after the driver's `ack` or `mark_failed` |
 
 A message that no task can be made of is requeued at once, for ever: every delivery is an attempt
 that ends in a retry, recorded around the driver's `nack`.
 
-Context and instants travel in the `metadata` of the serialized task, which ignores unknown keys.
+Context and instants travel at the end of the serialized task, of which unknown keys are ignored.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import lru_cache, partial
 from inspect import iscoroutinefunction
+from itertools import count
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from opentelemetry import context as otel_context
 
 from instrumentation.instrumentor import TaskQueueInstrumentor, extra
 
-with extra("asynctasq"):
+with extra("asynctasq", "msgspec"):
     from asynctasq.config import Config
     from asynctasq.core.dispatcher import Dispatcher
     from asynctasq.core.worker import Worker
@@ -46,9 +47,10 @@ with extra("asynctasq"):
     from asynctasq.tasks.services.serializer import TaskSerializer
     from asynctasq.tasks.types import sync_task
     from asynctasq.tasks.utils import execution_helpers
+    from msgspec import msgpack
 
 from instrumentation.attempt import Attempt, describe
-from instrumentation.carrier import UNREADABLE, is_sampled, pack
+from instrumentation.carrier import LENGTH, UNREADABLE, is_sampled, pack
 from instrumentation.pool import begin_now, timed_call, unwrap
 from instrumentation.propagation import (
     CARRIER,
@@ -58,6 +60,7 @@ from instrumentation.propagation import (
     suppressed,
     task_context,
 )
+from instrumentation.recorder import BATCH
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
 from instrumentation.unknown import UNKNOWN, Names
@@ -67,6 +70,10 @@ if TYPE_CHECKING:  # a pool child imports this module too, and has no use for th
     from instrumentation.telemetry import Telemetry
 
 _MOST_ATTEMPTS = 2**31
+#: How a carrier stands at the end of a message.
+_KEY = msgpack.encode(CARRIER)
+_BEFORE_CARRIER = _KEY + msgpack.encode(" " * LENGTH)[:-LENGTH]
+_TAIL = len(_BEFORE_CARRIER) + LENGTH
 #: What the messages serialized in this context carry.
 _outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
 
@@ -77,10 +84,9 @@ def instrument(telemetry: "Telemetry") -> Undo:
     undo += [
         wrap(Dispatcher, "dispatch", lambda send: _sending(send, telemetry)),
         wrap(MsgspecSerializer, "serialize", _serializing),
-        wrap(MsgspecSerializer, "deserialize", _deserializing),
         wrap(Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
         wrap(Worker, "_run", _naming_the_current_span),
-        wrap(Worker, "_fetch_task", lambda fetch: _receiving(fetch, telemetry)),
+        *_receiving(telemetry),
         wrap(TaskExecutor, "execute", _executing),
         wrap(TaskExecutor, "should_retry", _deciding),
         wrap(Worker, "_handle_task_failure", lambda handle: _resending(handle, telemetry)),
@@ -145,23 +151,10 @@ def _serializing(serialize: Callable[..., bytes]) -> Callable[..., bytes]:
     def with_carrier(self: MsgspecSerializer, obj: dict[str, Any]) -> bytes:
         packed = _outgoing.get()
         if packed and "metadata" in obj:
-            obj["metadata"][CARRIER] = packed
+            obj[CARRIER] = packed  # the last that is written, so that it is easily found
         return serialize(self, obj)
 
     return with_carrier
-
-
-def _deserializing(deserialize: Callable[..., Any]) -> Callable[..., Any]:
-    async def noting_the_carrier(self: MsgspecSerializer, data: bytes) -> dict[str, Any]:
-        message: dict[str, Any] = await deserialize(self, data)
-        attempt = current_task.get()
-        if isinstance(attempt, Attempt) and not attempt.carrier:
-            with suppress(AttributeError, KeyError, TypeError):  # whose message that is, who knows
-                carrier = message["metadata"].get(CARRIER, "")
-                attempt.carrier = carrier if type(carrier) is str else UNREADABLE
-        return message
-
-    return noting_the_carrier
 
 
 def _naming_the_current_span(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,19 +170,49 @@ def _naming_the_current_span(run: Callable[..., Any]) -> Callable[..., Any]:
     return run_worker
 
 
-def _receiving(fetch: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
-    async def fetch_task(self: Worker) -> tuple[bytes, str] | None:
-        current_task.set(None)  # fetching belongs to no task
-        fetched: tuple[bytes, str] | None = await fetch(self)
-        if fetched is not None:
-            # The asyncio task that processes it is created next, with a copy of this context.
-            attempt = telemetry.recorder.attempt()
-            attempt.received = time_ns()
-            attempt.queue = fetched[1]
-            current_task.set(attempt)
-        return fetched
+def _receiving(telemetry: "Telemetry") -> list[Undo]:
+    """Note when a message was received, and let the asyncio task that processes it know.
 
-    return fetch_task
+    The loop that fetches calls `_process_task` and makes an asyncio task of the result, which calls
+    `_deserialize_task` first of all. Neither wrapper is a coroutine: one more would be resumed as
+    often as the task itself.
+    """
+    arriving: dict[int, Attempt] = {}
+    new_attempt, number = telemetry.recorder.attempt, count(1)
+
+    def note(process: Callable[..., Any]) -> Callable[..., Any]:
+        def process_task(self: Worker, message: bytes, queue: str) -> Any:
+            arriving[id(message)] = attempt = new_attempt()
+            attempt.received = time_ns()
+            attempt.queue = queue
+            if not next(number) % BATCH:
+                telemetry.keep_up()
+            return process(self, message, queue)
+
+        return process_task
+
+    def enter(deserialize: Callable[..., Any]) -> Callable[..., Any]:
+        def deserialize_task(self: Worker, message: bytes) -> Any:
+            if attempt := arriving.pop(id(message), None):
+                attempt.carrier = _carrier_of(message)
+                current_task.set(attempt)
+            return deserialize(self, message)
+
+        return deserialize_task
+
+    return [wrap(Worker, "_process_task", note), wrap(Worker, "_deserialize_task", enter)]
+
+
+def _carrier_of(message: bytes) -> str:
+    """Cut the carrier off a message, which is cheaper than to see it decoded."""
+    if message[-_TAIL:-LENGTH] == _BEFORE_CARRIER:
+        return str(message[-LENGTH:], "latin-1")
+    if _KEY not in message:
+        return ""
+    with suppress(Exception):  # whose message that is, who knows
+        carrier = msgpack.decode(message).get(CARRIER, "")
+        return carrier if type(carrier) is str else UNREADABLE
+    return ""
 
 
 def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
@@ -210,7 +233,7 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         elif is_sampled(attempt.carrier):
             attempt.enter_live()
         if in_loop:
-            attempt.start()
+            attempt.started = time_ns()
         try:
             await execute(self, task, timeout)
         except Exception as failure:

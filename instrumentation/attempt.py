@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Token
 from time import time_ns
+from typing import Any
 
 from opentelemetry import context as otel_context
 
@@ -20,7 +21,7 @@ from instrumentation.carrier import (
 from instrumentation.ids import SpanIds, new_span_id
 from instrumentation.live import LiveSpan
 from instrumentation.propagation import CurrentTask, current_task, task_context
-from instrumentation.records import DONE, FAILURE, LOST, STARTED, SUCCESS, Error, Record
+from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
 
 _STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
 _pid = os.getpid()
@@ -48,19 +49,25 @@ def describe(error: BaseException) -> Error:
 class Attempt:
     """One attempt to run a task.
 
-    It is there when the message is received, and learns the rest as it goes: an attribute that
-    nobody sets costs nothing. `complete` ends it, and after `record` it is read and let go.
+    It is there when the message is received, and learns the rest as it goes. `complete` ends it,
+    and after `record` it is read, and written, and let go: nothing is copied.
     """
 
-    task = queue = task_id = carrier = outcome = span_id = ""
-    number = 1
-    received = started = completed = acked = 0
-    error: Error | None = None
-    recorded = False
-    #: Whether its start is counted already.
-    counted = False
-    _live: LiveSpan | None = None
-    _token: tuple[Token[CurrentTask | None], Token[otel_context.Context]] | None = None
+    __slots__ = (
+        "_live", "_token", "acked", "carrier", "completed", "counted", "error", "number",
+        "outcome", "pid", "queue", "received", "recorded", "span_id", "started", "task", "task_id",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.task = self.queue = self.task_id = self.carrier = self.outcome = self.span_id = ""
+        self.number = 1
+        self.received = self.started = self.completed = self.acked = 0
+        self.pid = _pid
+        self.error: Error | None = None
+        #: `counted`: whether its start is counted already.
+        self.recorded = self.counted = False
+        self._live: LiveSpan | None = None
+        self._token: tuple[Token[CurrentTask | None], Token[otel_context.Context]] | None = None
 
     def ids(self) -> SpanIds:
         """Return the ids of its CONSUMER span, which are made when somebody asks for them."""
@@ -152,26 +159,35 @@ class Attempt:
         if self.counted:
             return ()
         self.counted = True
-        return (STARTED, self.task, self.queue, self.started, _pid, self.task_id, self.number)
+        return (STARTED, self.task, self.queue, self.started, self.pid, self.task_id, self.number)
 
-    def done(self) -> Record:
-        """Return the record of the attempt."""
+    def told(self, kind: int = DONE) -> Record:
+        """Return what another process is to know of it, as a DONE or LOST record."""
         return (
-            DONE, self.task, self.queue, self.outcome, self.task_id, self.number, self.carrier,
-            self.span_id, _pid, self.received, self.started, self.completed, self.acked,
+            kind, self.task, self.queue, self.outcome, self.task_id, self.number, self.carrier,
+            self.span_id, self.pid, self.received, self.started, self.completed, self.acked,
             self.error, self.counted,
         )  # fmt: skip
 
-    def lost(self, pid: int) -> Record:
-        """Return the record of the attempt that another process ran, as far as it is known here."""
-        done = self.done()
-        return (LOST, *done[1:8], pid, *done[9:])
+    @classmethod
+    def heard(cls, record: Any) -> "Attempt":
+        """Return the attempt that a record of another process tells of."""
+        self = cls()
+        (
+            _, self.task, self.queue, self.outcome, self.task_id, self.number, self.carrier,
+            self.span_id, self.pid, self.received, self.started, self.completed, self.acked,
+            self.error, self.counted,
+        ) = record  # fmt: skip
+        return self
 
 
 class SpooledAttempt(Attempt):
     """An attempt in a pool child, which may be killed at any moment: it says what it knows."""
 
+    __slots__ = ("_append",)
+
     def __init__(self, append: Callable[[Record], None]) -> None:
+        super().__init__()
         self._append = append
 
     def start(self) -> None:
@@ -192,4 +208,4 @@ class SpooledAttempt(Attempt):
         """Write the attempt to the parent, once."""
         if not self.recorded:
             super().record()
-            self._append(self.done())
+            self._append(self.told())

@@ -9,13 +9,16 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from instrumentation.attempt import Attempt
 from instrumentation.records import Record
 
 _log = logging.getLogger(__name__)
 _CALM = 500  # new records since the last look that are no load: writing their spans takes 2 ms
 _MOST_WAITING = 20_000  # about 12 MB
 
-type SpanSink = Callable[[Sequence[Record]], int]
+#: A SENT record, or an attempt that is complete.
+type Finished = Record | Attempt
+type SpanSink = Callable[[Sequence[Finished]], int]
 
 
 class Backlog:
@@ -23,12 +26,12 @@ class Backlog:
 
     def __init__(self, write_spans: SpanSink) -> None:
         self._write_spans = write_spans
-        self._waiting: list[Record] = []
+        self._waiting: list[Finished] = []
         self._new = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[Finished]) -> None:
         """Take new records."""
         with self._lock:
             self._waiting += records
@@ -44,7 +47,7 @@ class Backlog:
                 _log.exception("%d spans were dropped: they could not be written", len(ready))
                 return len(ready)
 
-    def _due(self, *, final: bool) -> list[Record]:
+    def _due(self, *, final: bool) -> list[Finished]:
         with self._lock:
             waiting = len(self._waiting)
             calm = final or self._new <= _CALM

@@ -31,7 +31,12 @@ _INSTANTS = 3
 _UNKNOWN = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
 _FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}" + "\n"
-_LENGTH = len(_FORM)
+_LINE = len(_FORM)
+#: Of a carrier of our own senders.
+LENGTH = _LINE - 1
+#: Where its parts stand in a line.
+TRACE_ID, SENDER, SAMPLED = slice(3, 35), slice(36, 52), 54
+SCHEDULED, SENT, DUE = slice(56, 75), slice(76, 95), slice(96, 115)
 _KINDS = bytes.maketrans(b"0123456789abcdefx", b"ddddddddddxxxxxx?")
 _EITHER = np.frombuffer(_FORM.encode(), np.uint8)
 _OR = np.frombuffer(_FORM.replace("x", "d").encode(), np.uint8)
@@ -86,8 +91,8 @@ def read_contexts(carriers: Sequence[str]) -> Contexts:
     text = _join(carriers)
     if text is None:
         return Contexts(*zip(*map(_context, carriers), strict=True))
-    flags = _table(text.encode())[:, 54] == _ONE
-    starts = range(0, len(text), _LENGTH)
+    flags = _table(text.encode())[:, SAMPLED] == _ONE
+    starts = range(0, len(text), _LINE)
     return Contexts(
         trace_ids=[text[at + 3 : at + 35] for at in starts],
         senders=[text[at + 36 : at + 52] for at in starts],
@@ -109,15 +114,21 @@ def read_instants(carriers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
     return (digits @ _POWERS).T, 0
 
 
+def table(carriers: Sequence[str]) -> NDArray[np.uint8] | None:
+    """Return the characters of many carriers, a row each; None unless all are of our senders."""
+    text = _join(carriers)
+    return None if text is None else _table(text.encode())
+
+
 def _join(carriers: Sequence[str]) -> str | None:
     """Put carriers into one text, a line each; None unless all have the form of our senders."""
     text = "\n".join([*carriers, ""])
-    ours = len(text) == _LENGTH * len(carriers) and text.isascii() and _are_ours(text.encode())
+    ours = len(text) == _LINE * len(carriers) and text.isascii() and _are_ours(text.encode())
     return text if ours else None
 
 
 def _table(text: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(text, np.uint8).reshape(-1, _LENGTH)
+    return np.frombuffer(text, np.uint8).reshape(-1, _LINE)
 
 
 def _are_ours(text: bytes) -> bool:
@@ -125,11 +136,11 @@ def _are_ours(text: bytes) -> bool:
     kinds, table = _table(text.translate(_KINDS)), _table(text)
     return bool(
         ((kinds == _EITHER) | (kinds == _OR)).all()
-        and (table[:, (0, 1, 53)] == _ZERO).all()
-        and (table[:, 54] <= _ONE).all()
-        and (table[:, 3:35] != _ZERO).any(axis=1).all()
-        and (table[:, 36:52] != _ZERO).any(axis=1).all()
-        and (table[:, (56, 76, 96)] < _NINE).all()  # within 63 bits
+        and (table[:, (0, 1, SAMPLED - 1)] == _ZERO).all()
+        and (table[:, SAMPLED] <= _ONE).all()
+        and (table[:, TRACE_ID] != _ZERO).any(axis=1).all()
+        and (table[:, SENDER] != _ZERO).any(axis=1).all()
+        and (table[:, (SCHEDULED.start, SENT.start, DUE.start)] < _NINE).all()  # within 63 bits
     )
 
 

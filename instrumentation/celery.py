@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from itertools import count
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,13 @@ from instrumentation.propagation import (
     sender_ids,
     suppressed,
 )
+from instrumentation.recorder import BATCH
 from instrumentation.records import (
     ACK_PENDING,
     ACKED,
     EXPIRED,
     FAILURE,
+    LOST,
     RETRY,
     REVOKED,
     SUCCESS,
@@ -89,8 +92,8 @@ def _listening(telemetry: "Telemetry") -> list[Undo]:
     def rejected(message: Any, exc: Any, **_signal: Any) -> None:
         reject(message, describe(exc) if exc else ("InvalidTaskError", "no task message", ""))
 
-    receivers = {
-        signals.task_received: _note_received,
+    receivers: dict[Any, Callable[..., None]] = {
+        signals.task_received: _noting_received(telemetry),
         signals.task_revoked: _noting_revoked(telemetry),
         signals.task_unknown: unknown,
         signals.task_rejected: rejected,
@@ -182,9 +185,16 @@ def _first_wanted(task_id: str) -> int:
     return 0
 
 
-def _note_received(request: request.Request, **_signal: Any) -> None:
-    # What stands in the request's dict travels to the pool, whatever kind of pool that is.
-    request.request_dict[_RECEIVED] = time_ns()
+def _noting_received(telemetry: "Telemetry") -> Callable[..., None]:
+    number = count(1)
+
+    def note_received(request: request.Request, **_signal: Any) -> None:
+        # What stands in the request's dict travels to the pool, whatever kind of pool that is.
+        request.request_dict[_RECEIVED] = time_ns()
+        if not next(number) % BATCH:
+            telemetry.keep_up()
+
+    return note_received
 
 
 def _tracing(
@@ -328,7 +338,8 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
             with attempt.current():  # a retry, or an errback, may be sent
                 fail(self, exc_info, send_failed_event, return_ok)
         finally:
-            telemetry.recorder.append(attempt.lost(self.worker_pid or 0))
+            attempt.pid = self.worker_pid or 0
+            telemetry.recorder.append(attempt.told(LOST))
 
     return on_failure
 

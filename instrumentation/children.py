@@ -14,13 +14,14 @@ from operator import itemgetter
 from time import time_ns
 from typing import Any
 
-from instrumentation.records import DONE, RETRY, Record
+from instrumentation.attempt import Attempt
+from instrumentation.records import RETRY, Record
 
 #: A child that outlives its attempt by so much will not write of it, nor will a parent say later
 #: what became of a dead one: some look for those only every five seconds.
 _GIVE_UP_NS = 10_000_000_000
 _MOST_REMEMBERED = 1_000
-_STARTED_PID, _DONE_PID = itemgetter(4), itemgetter(8)
+_STARTED_PID = itemgetter(4)
 _UNHEARD = ("ProcessLost", "killed before its worker knew that it had begun", "")
 
 
@@ -35,6 +36,15 @@ def is_running(pid: int) -> bool:
     return pid > 0
 
 
+def _never_ended(began: Any, completed: int) -> Attempt:
+    attempt = Attempt()
+    _, attempt.task, attempt.queue, attempt.started, attempt.pid, *which = began
+    attempt.task_id, attempt.number = which
+    attempt.completed = max(attempt.started, completed)
+    attempt.outcome, attempt.error, attempt.counted = RETRY, _UNHEARD, True
+    return attempt
+
+
 class Children:
     """The latest begin and end of each child, and the attempts that are not settled yet."""
 
@@ -44,32 +54,32 @@ class Children:
         self._running = running
         self._clock = clock
         self._began: dict[int, Any] = {}
-        self._ended: dict[int, Any] = {}
+        self._ended: dict[int, Attempt] = {}
         self._open: set[int] = set()
-        self._lost: list[Any] = []
+        self._lost: list[Attempt] = []
         #: Since when those are known to be gone who began what they did not end.
         self._gone: dict[int, int] = {}
 
     def look(self) -> None:
         """See who is still there; to be called before what they wrote is read."""
-        now, pids = self._clock(), self._open | {record[8] for record in self._lost}
+        now, pids = self._clock(), self._open | {attempt.pid for attempt in self._lost}
         self._gone = {pid: self._gone.get(pid, now) for pid in pids if not self._running(pid)}
 
     def settle(
-        self, began: list[Record], ended: list[Record], lost: list[Record], *, final: bool
-    ) -> list[Record]:
-        """Take STARTED, DONE and LOST records; return as DONE what nobody else will tell.
+        self, began: list[Record], ended: list[Attempt], lost: list[Attempt], *, final: bool
+    ) -> list[Attempt]:
+        """Take STARTED records, what ended and what is lost; return what nobody else will tell.
 
         Whatever is lost waits for the next call, as its child may have been writing meanwhile.
         """
         pids = list(map(_STARTED_PID, began))
         self._began.update(zip(pids, began, strict=True))
-        self._ended.update(zip(map(_DONE_PID, ended), ended, strict=True))
+        self._ended.update((attempt.pid, attempt) for attempt in ended)
         self._open = {pid for pid in self._open.union(pids) if not self._has_ended(pid)}
         known, self._lost = self._lost, lost
         if final:
             known, self._lost = known + lost, []
-        settled = [done for record in known for done in self._settle(record, final=final)]
+        settled = [attempt for attempt in known if self._settle(attempt, final=final)]
         settled += self._unheard(final=final)
         self._forget()
         return settled
@@ -77,37 +87,36 @@ class Children:
     def _has_ended(self, pid: int) -> bool:
         """Tell whether the latest that a child began is also the latest that it ended."""
         began, ended = self._began[pid], self._ended.get(pid)
-        return ended is not None and (*began[5:], began[3]) == (*ended[4:6], ended[10])
+        if ended is None:
+            return False
+        return bool((*began[5:], began[3]) == (ended.task_id, ended.number, ended.started))
 
-    def _settle(self, lost: Any, *, final: bool) -> list[Record]:
-        pid, completed = lost[8], lost[11]
-        began = self._began.get(pid, ())
-        counted = began[5:] == lost[4:6]
-        if counted and pid not in self._open:
-            return []
-        if not (final or pid in self._gone or self._clock() - completed > _GIVE_UP_NS):
+    def _settle(self, lost: Attempt, *, final: bool) -> bool:
+        """Tell whether to believe the parent now, with the start as the child saw it."""
+        began = self._began.get(lost.pid, ())
+        lost.counted = began[5:] == (lost.task_id, lost.number)
+        if lost.counted and lost.pid not in self._open:
+            return False
+        if not (final or lost.pid in self._gone or self._clock() - lost.completed > _GIVE_UP_NS):
             self._lost.append(lost)
-            return []
-        if counted:
-            self._open.discard(pid)
+            return False
+        if lost.counted:
+            self._open.discard(lost.pid)
         # What was killed before its code began counts as begun, like all that fails.
-        started = began[3] if counted else completed
-        return [(DONE, *lost[1:10], started, max(started, completed), *lost[12:14], counted)]
+        lost.started = began[3] if lost.counted else lost.completed
+        lost.completed = max(lost.started, lost.completed)
+        return True
 
-    def _unheard(self, *, final: bool) -> list[Record]:
+    def _unheard(self, *, final: bool) -> list[Attempt]:
         """Return the attempts of which neither the child nor its parent said how they ended."""
         now = self._clock()
         unheard = [
-            (pid, self._began[pid], since)
+            (self._began[pid], since)
             for pid, since in self._gone.items()
             if pid in self._open and (final or now - since > _GIVE_UP_NS)
         ]
-        self._open.difference_update(pid for pid, _, _ in unheard)
-        return [
-            (DONE, *began[1:3], RETRY, *began[5:], "", "", pid, 0, began[3], max(began[3], since),
-             0, _UNHEARD, True)
-            for pid, began, since in unheard
-        ]  # fmt: skip
+        self._open.difference_update(began[4] for began, _ in unheard)
+        return [_never_ended(began, since) for began, since in unheard]
 
     def _forget(self) -> None:
         """Forget the oldest children that are gone."""

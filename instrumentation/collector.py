@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instrumentation import finished
+from instrumentation.attempt import Attempt
 from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.children import Children
 from instrumentation.finished import Finished, Instants, Labels
@@ -32,7 +33,6 @@ _log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
-_ACKED = 12  # where DONE has it
 _MOST_UNACKNOWLEDGED = 100_000
 
 
@@ -47,7 +47,7 @@ class Collector:
         self._backlog = Backlog(write_spans)
         self._children = Children()
         self._lock = threading.Lock()
-        self._unacknowledged: dict[tuple[str, int], Record] = {}
+        self._unacknowledged: dict[tuple[str, int], Attempt] = {}
         self._ended: Counter[Labels] = Counter()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
         self._gauges: dict[str, dict[Labels, int]] = {name: {} for name in _GAUGES}
@@ -62,6 +62,14 @@ class Collector:
             self._account(final=False)
             return "\n".join(self._lines()) + "\n"
 
+    def keep_up(self) -> None:
+        """Account for all records so far, unless somebody is at it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._account(final=False)
+            finally:
+                self._lock.release()
+
     def drain(self, *, final: bool = False) -> None:
         """Account for all records so far, and write the spans whose time has come.
 
@@ -75,19 +83,20 @@ class Collector:
 
     def _account(self, *, final: bool) -> None:
         self._children.look()
+        records, ended = self._recorder.drain()
         by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
-        for record in self._recorder.drain():
+        for record in records:
             by_kind[cast("int", record[0])].append(record)
-        by_kind[DONE].extend(
-            self._children.settle(by_kind[STARTED], by_kind[DONE], by_kind[LOST], final=final)
-        )
-        done = finished.read(by_kind[DONE])
+        heard, lost = ([Attempt.heard(r) for r in by_kind[kind]] for kind in (DONE, LOST))
+        ended += heard
+        ended += self._children.settle(by_kind[STARTED], heard, lost, final=final)
+        done = finished.read(ended)
         self._count_starts(by_kind[STARTED], done)
         self._account_sent(by_kind[SENT])
         self._account_done(done)
-        complete = self._match_acknowledgements(by_kind[DONE], by_kind[ACKED], final=final)
+        complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
-        self._backlog.add(by_kind[SENT] + complete)
+        self._backlog.add([*by_kind[SENT], *complete])
 
     def _count_starts(self, records: list[Record], done: Finished) -> None:
         """Count starts, and note the first after a second without any task.
@@ -99,7 +108,7 @@ class Collector:
         for task, columns in _columns(records, (1, 2)):
             starts[task].append(_instants(columns[3]))
         for labels, at in done.by_labels():
-            starts[labels[:2]].append(at.started[(at.started > 0) & (at.counted == 0)])
+            starts[labels[:2]].append(at.started[(at.started > 0) & ~at.counted])
         for task, arrays in starts.items():
             instants = np.concatenate(arrays)
             if not instants.size:
@@ -150,27 +159,27 @@ class Collector:
             self._latest("last_completion_timestamp", task, at.completed)
 
     def _match_acknowledgements(
-        self, done: list[Record], acked: list[Record], *, final: bool
-    ) -> list[Record]:
+        self, ended: list[Attempt], acked: list[Record], *, final: bool
+    ) -> list[Attempt]:
         """Return the attempts that are complete: those acknowledged early, or by now."""
-        complete = []
-        for record in done:
-            if record[_ACKED] != ACK_PENDING:
-                complete.append(record)
-                continue
-            key = cast("tuple[str, int]", record[4:6])
-            if key in self._unacknowledged:  # delivered again, so never acknowledged
-                complete.append(_acknowledged(self._unacknowledged[key], 0))
-            self._unacknowledged[key] = record
+        complete = [attempt for attempt in ended if attempt.acked != ACK_PENDING]
+        if len(complete) < len(ended):
+            for attempt in ended:
+                if attempt.acked == ACK_PENDING:
+                    key = attempt.task_id, attempt.number
+                    if key in self._unacknowledged:  # delivered again, so never acknowledged
+                        complete.append(_given_up(self._unacknowledged[key]))
+                    self._unacknowledged[key] = attempt
         matched = []
-        for _, task_id, attempt, instant in cast("list[tuple[int, str, int, int]]", acked):
-            if record := self._unacknowledged.pop((task_id, attempt), ()):
-                matched.append(_acknowledged(record, instant))
-        for labels, columns in _columns(matched, (1, 2)):
-            self._observe("ack", labels, _instants(columns[_ACKED - 1]), _instants(columns[_ACKED]))
+        for _, task_id, number, instant in cast("list[tuple[int, str, int, int]]", acked):
+            if (task_id, number) in self._unacknowledged:
+                matched.append(self._unacknowledged.pop((task_id, number)))
+                matched[-1].acked = instant
+        for labels, at in finished.read(matched).by_labels():
+            self._observe("ack", labels[:2], at.completed, at.acked)
         complete += matched
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
-            complete += [_acknowledged(record, 0) for record in self._unacknowledged.values()]
+            complete += map(_given_up, self._unacknowledged.values())
             self._unacknowledged.clear()
         return complete
 
@@ -247,8 +256,9 @@ def _columns(
         yield labels, list(zip(*members, strict=True))
 
 
-def _acknowledged(record: Record, instant: int) -> Record:
-    return (*record[:_ACKED], instant, *record[_ACKED + 1 :])
+def _given_up(attempt: Attempt) -> Attempt:
+    attempt.acked = 0
+    return attempt
 
 
 def _later(instants: Instants, due: Instants, where: NDArray[np.bool_]) -> Instants:

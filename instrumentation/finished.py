@@ -1,23 +1,22 @@
 """Finished attempts as columns: what the hot path left unread is read here, a batch at a time."""
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from instrumentation.attempt import Attempt
 from instrumentation.carrier import read_contexts, read_instants
 from instrumentation.ids import new_span_ids
-from instrumentation.records import DONE, Record
+from instrumentation.records import DONE
 
 type Instants = NDArray[np.int64]
 type Labels = tuple[str, ...]
 #: (DONE, task, queue, outcome, task_id, attempt, trace_id, span_id, sender_span_id, flags, pid,
 #:  error, scheduled, sent, due, received, started, completed, acked): all that its span says.
 type Row = tuple[Any, ...]
-
-_NONE: Instants = np.empty(0, dtype=np.int64)
 
 
 class Stages(NamedTuple):
@@ -30,8 +29,8 @@ class Stages(NamedTuple):
     started: Instants
     completed: Instants
     acked: Instants
-    #: 1 where the start is counted already.
-    counted: Instants
+    #: Where the start is counted already.
+    counted: NDArray[np.bool_]
 
 
 class Finished(NamedTuple):
@@ -49,43 +48,47 @@ class Finished(NamedTuple):
             yield labels, Stages(*(column[members] for column in self.stages))
 
 
-def read(records: Sequence[Record]) -> Finished:
-    """Read what metrics need of DONE records."""
-    if not records:
-        return Finished([], Stages(*[_NONE] * len(Stages._fields)), 0)
-    (_, tasks, queues, outcomes, _, _, carriers, _, _,
-     received, started, completed, acked, _, counted) = _columns(records)  # fmt: skip
-    instants, unreadable = read_instants(carriers)
-    times = (received, started, completed, acked, counted)
-    arrays = (np.array(column, dtype=np.int64) for column in times)
-    labels = list(zip(tasks, queues, outcomes, strict=True))
-    return Finished(labels, Stages(*instants, *arrays), unreadable)
+def read(attempts: Sequence[Attempt]) -> Finished:
+    """Read what metrics need of attempts that have ended."""
+    (scheduled, sent, due), unreadable = read_instants([a.carrier for a in attempts])
+    stages = Stages(
+        scheduled,
+        sent,
+        due,
+        received=instants(attempts, "received"),
+        started=instants(attempts, "started"),
+        completed=instants(attempts, "completed"),
+        acked=instants(attempts, "acked"),
+        counted=np.array([a.counted for a in attempts], dtype=bool),
+    )
+    return Finished([(a.task, a.queue, a.outcome) for a in attempts], stages, unreadable)
 
 
-def rows(records: Sequence[Record]) -> Iterator[Row]:
-    """Read what spans need of DONE records: all of it, at twice the cost."""
-    if not records:
-        return iter(())
-    (_, tasks, queues, outcomes, task_ids, numbers, carriers, span_ids, pids,
-     received, started, completed, acked, errors, _) = _columns(records)  # fmt: skip
-    contexts, (instants, _) = read_contexts(carriers), read_instants(carriers)
-    return zip(
-        repeat(DONE), tasks, queues, outcomes, task_ids, numbers, contexts.trace_ids,
-        _complete(span_ids), contexts.senders, contexts.flags, pids, errors,
-        *instants.tolist(), received, started, completed, acked, strict=False,
+def instants(attempts: Sequence[Attempt], name: str) -> Instants:
+    """Return one instant of each attempt."""
+    return np.fromiter(map(attrgetter(name), attempts), np.int64, len(attempts))
+
+
+def rows(attempts: Sequence[Attempt]) -> Iterator[Row]:
+    """Read what spans need of attempts that have ended: all of it."""
+    carriers = [a.carrier for a in attempts]
+    if not carriers:
+        return
+    contexts, (carried, _) = read_contexts(carriers), read_instants(carriers)
+    parts = zip(
+        attempts, contexts.trace_ids, span_ids(attempts),
+        contexts.senders, contexts.flags, *carried.tolist(), strict=True,
     )  # fmt: skip
+    for a, trace_id, span_id, sender, flags, scheduled, sent, due in parts:
+        yield (DONE, a.task, a.queue, a.outcome, a.task_id, a.number, trace_id, span_id, sender,
+               flags, a.pid, a.error, scheduled, sent, due, a.received, a.started, a.completed,
+               a.acked)  # fmt: skip
 
 
-def _columns(records: Sequence[Record]) -> tuple[tuple[Any, ...], ...]:
-    return tuple(zip(*records, strict=True))
-
-
-def _complete(span_ids: Sequence[str]) -> Sequence[str]:
-    """Make the ids that nobody asked for while the task ran."""
-    made = new_span_ids(len(span_ids))
-    if not any(span_ids):
-        return made
-    return [known or new for known, new in zip(span_ids, made, strict=True)]
+def span_ids(attempts: Sequence[Attempt]) -> Sequence[str]:
+    """Return the ids of their spans, and make those that nobody asked for while the task ran."""
+    known, made = [a.span_id for a in attempts], new_span_ids(len(attempts))
+    return [one or new for one, new in zip(known, made, strict=True)] if any(known) else made
 
 
 def _grouped(labels: Sequence[Labels]) -> Iterator[tuple[Labels, Any]]:

@@ -129,6 +129,9 @@ class _TaskSpan(NonRecordingSpan):
 _TASK_SPAN = _TaskSpan()
 
 
+_TASK_ALONE = trace.set_span_in_context(_TASK_SPAN, otel_context.Context())
+
+
 def task_context() -> otel_context.Context:
     """Return the present context, in which the current span is that of the current task."""
-    return trace.set_span_in_context(_TASK_SPAN)
+    return trace.set_span_in_context(_TASK_SPAN) if otel_context.get_current() else _TASK_ALONE

@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Callable
+from itertools import compress
 
 from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.records import Record
 from instrumentation.spool import Spool
+
+#: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
+#: and all of it is still in the processor's caches.
+BATCH = 1024
 
 
 class Recorder:
@@ -36,8 +41,8 @@ class Recorder:
     def __len__(self) -> int:
         return len(self._records) + len(self._attempts)
 
-    def drain(self) -> list[Record]:
-        """Take all records so far; attempts that still run stay.
+    def drain(self) -> tuple[list[Record], list[Attempt]]:
+        """Take all records so far, and the attempts of this process that have ended.
 
         The order matters: a task ends before it is acknowledged, so with the parent's records read
         first, none of them is the acknowledgement of an end that is not here.
@@ -45,13 +50,13 @@ class Recorder:
         count = len(self._records)
         records = self._records[:count]
         del self._records[:count]
-        return records + self._drain_attempts() + self._spool.drain()
+        starts, ended = self._drain_attempts()
+        return records + starts + self._spool.drain(), ended
 
-    def _drain_attempts(self) -> list[Record]:
+    def _drain_attempts(self) -> tuple[list[Record], list[Attempt]]:
         attempts = self._attempts[:]
-        ended = [attempt.recorded for attempt in attempts]  # from here on they may end meanwhile
-        running = [attempt for attempt, end in zip(attempts, ended, strict=True) if not end]
+        ends = [attempt.recorded for attempt in attempts]  # from here on they may end meanwhile
+        running = [attempt for attempt, end in zip(attempts, ends, strict=True) if not end]
         self._attempts[: len(attempts)] = running
-        started = [attempt.count_start() for attempt in running if attempt.started]
-        done = [attempt.done() for attempt, end in zip(attempts, ended, strict=True) if end]
-        return [record for record in started if record] + done
+        starts = [attempt.count_start() for attempt in running if attempt.started]
+        return list(filter(None, starts)), list(compress(attempts, ends))

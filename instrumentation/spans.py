@@ -9,14 +9,18 @@ them as child spans too, for a waterfall in any trace viewer.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import batched
+from itertools import batched, chain
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from instrumentation import finished, spantable
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
 from instrumentation.ids import new_span_id
-from instrumentation.records import FAILURE, SENT, Error, Record
+from instrumentation.records import FAILURE, Error, Record
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
+_ATTEMPTS_AT_ONCE = 500  # what fits into the processor's caches
 _SPANS_PER_LINE = 100  # 100 kB: what is larger, malloc maps and unmaps each time
 
 type Value = str | int
@@ -40,18 +44,34 @@ def attribute(key: str, value: Value) -> str:
 
 
 def lines(
-    records: Iterable[Record], system: str, resource: Mapping[str, Value]
+    records: Iterable[Finished], system: str, resource: Mapping[str, Value]
 ) -> Iterator[tuple[str, int]]:
-    """Write SENT and DONE records as OTLP/JSON lines; yield each with its number of records.
+    """Write SENT records and attempts as OTLP/JSON lines; yield each with its number of records.
 
     One line is one `TracesData` message of up to 100 records, as OpenTelemetry's file format wants.
     """
+    sent: list[Record] = []
+    attempts: list[Attempt] = []
+    for record in records:
+        attempts.append(record) if isinstance(record, Attempt) else sent.append(record)
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
     head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
     head += '"scope":{"name":"taskscope.instrumentation"},"spans":['
-    for some in batched(records, _SPANS_PER_LINE):
-        texts = [_sent(r, system) if r[0] == SENT else _done(r, system) for r in some]
-        yield head + ",".join(texts) + "]}]}]}\n", len(texts)
+    tail = "]}]}]}\n"
+    others: list[Attempt] = []
+    for some in batched(attempts, _ATTEMPTS_AT_ONCE):
+        tables, unlike = spantable.fill(some, lambda row: _done(row, system))
+        others += unlike
+        for table in tables:
+            for at in range(0, len(table), _SPANS_PER_LINE):
+                rows = table[at : at + _SPANS_PER_LINE]
+                yield head + rows.tobytes()[:-1].decode() + tail, len(rows)
+    texts = chain(
+        (_done(row, system) for row in finished.rows(others)),
+        (_sent(record, system) for record in sent),
+    )
+    for some_texts in batched(texts, _SPANS_PER_LINE):
+        yield head + ",".join(some_texts) + tail, len(some_texts)
 
 
 @lru_cache(maxsize=4096)

@@ -83,6 +83,10 @@ def run(  # noqa: PLR0913 - the options of a run
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Afterwards, profile each variant's worker once more."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure scenarios and compare their headline variants.
@@ -105,7 +109,7 @@ def run(  # noqa: PLR0913 - the options of a run
     chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
     directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio)
+    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, profile)
     watch = Watch(_progress(), len(plan(chosen)))
     with _keeping(directory):
         manifest = run_session(chosen, options, watch)
@@ -414,6 +418,9 @@ def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool
 
     summary = summarise(directory, manifest, data)
     _print_summary(summary, as_json=as_json)
+    if not as_json:
+        text = f"A page of it, to read and to send: taskscope report {directory}"
+        Console().print(Text(text), soft_wrap=True)
     if not summary.trustworthy:
         raise typer.Exit(_INVALID)
 

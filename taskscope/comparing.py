@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from extract.between import OLDER, Tables, compare_runs, shared
-from extract.conditions import Condition, State, judge, parse_condition, parse_margin
+from extract.conditions import State, judge, parse_condition, parse_margin
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from extract.questions import QuestionError, require
@@ -15,9 +17,10 @@ from taskscope import differences, rundir
 from taskscope.derive import load
 from taskscope.errors import UsageError
 from taskscope.summary import (
-    HEADLINE_METRICS,
     Comparison,
+    Metrics,
     Summary,
+    families,
     of_cells,
     ordered,
     settings,
@@ -54,7 +57,8 @@ class _Run:
 class _Asked:
     """What of a question both kinds of comparison need, parsed."""
 
-    metrics: tuple[str, ...]
+    metrics: Metrics
+    also: Metrics
     margin: float
     source: str
 
@@ -66,8 +70,10 @@ def compare(question: Question) -> Summary:
         run = _open(question.directory)
         known = run.metrics(question.source)
         conditions = [parse_condition(text, known) for text in question.conditions]
-        metrics = _metrics(question.metrics, conditions, known)
-        asked = _Asked(metrics, margin, question.source)
+        for metric in question.metrics:
+            require("metric", metric, known)
+        also = tuple(condition.metric for condition in conditions)
+        asked = _Asked(tuple(question.metrics), also, margin, question.source)
         if question.baseline is None:
             found = _within(run, question.variants, asked)
         elif question.variants:
@@ -101,15 +107,6 @@ def _open(directory: Path) -> _Run:
     return _Run(directory, manifest, load(directory, manifest))
 
 
-def _metrics(
-    asked: Sequence[str], conditions: Sequence[Condition], known: set[str]
-) -> tuple[str, ...]:
-    for metric in asked:
-        require("metric", metric, known)
-    named = (condition.metric for condition in conditions)
-    return tuple(dict.fromkeys([*(asked or HEADLINE_METRICS), *named]))
-
-
 def _within(run: _Run, pair: tuple[str, str] | None, asked: _Asked) -> Summary:
     if pair:
         known = {v["name"] for s in run.manifest.scenarios for v in s["variants"]}
@@ -119,7 +116,7 @@ def _within(run: _Run, pair: tuple[str, str] | None, asked: _Asked) -> Summary:
             raise UsageError(f"Both variants are {pair[0]}.", "Name two different ones.")
     found = summarise(
         run.directory, run.manifest, run.data, pair,
-        metrics=asked.metrics, margin=asked.margin, source=asked.source,
+        asked=asked.metrics, also=asked.also, margin=asked.margin, source=asked.source,
     )  # fmt: skip
     if pair and not found.comparisons:
         raise UsageError(
@@ -139,17 +136,23 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
     shared(_names(run.manifest.scenarios), _names(older.scenarios))
     before = _Run(baseline, older, load(baseline, older))
     found = list(differences.between(run.manifest, older))
-    verdicts = compare_runs(
-        *(Tables(side.data.results, side.data.audit) for side in (run, before)),
-        margin=asked.margin,
-        source=asked.source,
-        metrics=set(asked.metrics) & (run.metrics(asked.source) | before.metrics(asked.source)),
-        known={
-            (s["name"], v["name"]): differences.doubts(found, s["name"], v["name"])
-            for s in run.manifest.scenarios
-            for v in s["variants"]
-        },
-    )
+    known = {
+        (s["name"], v["name"]): differences.doubts(found, s["name"], v["name"])
+        for s in run.manifest.scenarios
+        for v in s["variants"]
+    }
+    tables = [Tables(side.data.results, side.data.audit) for side in (run, before)]
+    groups = families(_of_source(tables, asked.source), asked.metrics, asked.also)
+    verdicts = [
+        verdict
+        for metrics in groups
+        for verdict in ordered(
+            compare_runs(
+                *tables, margin=asked.margin, source=asked.source, metrics=metrics, known=known
+            ),
+            metrics,
+        )
+    ]
     sides = dict.fromkeys((v.scenario, v.challenger.variant) for v in verdicts)
     comparisons = [
         Comparison(
@@ -157,9 +160,8 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
             _scenario(run.manifest, scenario)["title"],
             variant,
             variant + OLDER,
-            verdicts=ordered(
-                [v for v in verdicts if (v.scenario, v.challenger.variant) == (scenario, variant)],
-                asked.metrics,
+            verdicts=tuple(
+                v for v in verdicts if (v.scenario, v.challenger.variant) == (scenario, variant)
             ),
             alone=(),
             settings={
@@ -174,6 +176,11 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
         baseline=of_cells(baseline, older, before.data),
         differences=tuple(found),
     )
+
+
+def _of_source(tables: Sequence[Tables], source: str) -> pd.DataFrame:
+    every = pd.concat([table.results for table in tables], ignore_index=True)
+    return every[every["source"] == source]
 
 
 def _settings(manifest: Manifest, scenario: str, name: str) -> dict[str, Any]:

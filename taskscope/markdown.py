@@ -26,6 +26,8 @@ def _lines(summary: Summary) -> Iterator[str]:
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"### {_safe(comparison.title)}: {_safe(' against '.join(rows.names(comparison)))}\n"
+    if answer := comparison.answer:
+        yield f"**{_safe(answer.choice)}** {_safe(answer.how_much)} {_safe(answer.sure)}\n"
     yield from _list(rows.sentences(comparison))
     columns = ["", *rows.names(comparison), *(["ratio", "verdict"] if comparison.second else [])]
     counts = iter(rows.repetitions(comparison))

@@ -29,7 +29,7 @@ def measure(
     `report` hears the name of each phase. A worker or generator that fails makes this cell invalid
     and no other; trouble with Redis or Prometheus raises ServiceError, as no cell could go on.
     """
-    spec = _spec(stack, planned, session, trace_ratio)
+    spec = cell_spec(stack, planned, session, trace_ratio)
     marks = _Marks()
     problems = []
     try:
@@ -58,7 +58,10 @@ class _Marks:
     end: float | None = None
 
 
-def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: float) -> CellSpec:
+def cell_spec(
+    stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: float
+) -> CellSpec:
+    """Return what runs in a cell."""
     run = planned.scenario.run
     return CellSpec(
         framework=planned.variant.framework,
@@ -80,6 +83,22 @@ def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: f
 def _run(
     stack: NativeStack, spec: CellSpec, planned: PlannedCell, marks: _Marks, report: Report
 ) -> None:
+    cell, observer = warm(stack, spec, planned, report)
+    warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
+    observer.settle()
+    marks.start = time.time()
+    report("measuring")
+    send(cell, planned, count, observer)
+    observer.wait_drained(warmup + count)
+    report("settling")
+    observer.settle()
+    marks.end = time.time()
+
+
+def warm(
+    stack: NativeStack, spec: CellSpec, planned: PlannedCell, report: Report
+) -> tuple[Cell, Observer]:
+    """Start a cell, wait until it is up, and let it do its warm-up tasks."""
     cell = stack.start_cell(spec)
 
     def check() -> None:
@@ -90,19 +109,16 @@ def _run(
 
     observer = Observer(stack.prometheus_url, spec.labels, check)
     observer.wait_up(spec.components)
-    warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
-    if warmup:
+    if warmup := planned.scenario.run.warmup:
         report("warming up")
         _send(cell, _phase(planned, cell, warmup, warm=True), observer)
         observer.wait_drained(warmup)
-    observer.settle()
-    marks.start = time.time()
-    report("measuring")
+    return cell, observer
+
+
+def send(cell: Cell, planned: PlannedCell, count: int, observer: Observer) -> None:
+    """Send that many tasks as the scenario's load has it; return once all are sent."""
     _send(cell, _phase(planned, cell, count, warm=False), observer)
-    observer.wait_drained(warmup + count)
-    report("settling")
-    observer.settle()
-    marks.end = time.time()
 
 
 def _phase(planned: PlannedCell, cell: Cell, count: int, *, warm: bool) -> dict[str, object]:

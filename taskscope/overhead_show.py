@@ -1,6 +1,6 @@
 """The ledger in words and tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from extract.overhead import (
     Estimate,
     Ledger,
     LedgerManifest,
+    bias,
     ledger,
-    pair_name,
     table,
 )
 
@@ -93,7 +93,7 @@ def _costs(what: Outcome, variant: str) -> Table:
     for mode in what.modes[variant]:
         rate, cpu = (what.found.line(variant, mode, metric) for metric in (THROUGHPUT, CPU))
         if rate and cpu:
-            grid.add_row(mode, f"{rate.median:,.0f}", percent(rate.change),
+            grid.add_row(mode, f"{rate.median:,.0f}", _percent(rate.change),
                          f"{cpu.median:,.1f}", _number(cpu.difference))  # fmt: skip
     return grid
 
@@ -104,8 +104,8 @@ def _bias(found: Ledger) -> Table:
     for rate in found.bias:
         cpu = found.line(rate.subject, rate.mode, CPU)
         if rate.metric == THROUGHPUT and cpu:
-            grid.add_row(rate.mode, f"{rate.median:.3g}", percent(rate.change),
-                         f"{cpu.median:.3g}", percent(cpu.change))  # fmt: skip
+            grid.add_row(rate.mode, f"{rate.median:.3g}", _percent(rate.change),
+                         f"{cpu.median:.3g}", _percent(cpu.change))  # fmt: skip
     return grid
 
 
@@ -117,21 +117,12 @@ def _grid(title: str, *columns: str) -> Table:
     return grid
 
 
-def percent(estimate: Estimate | None) -> str:
-    """Write a relative change with its interval."""
-    return _written(estimate, lambda x: f"{x * 100:+.1f}", " %")
+def _percent(estimate: Estimate | None) -> str:
+    return estimate.percent() if estimate else ""
 
 
 def _number(estimate: Estimate | None) -> str:
-    return _written(estimate, lambda x: f"{x:+,.1f}", "")
-
-
-def _written(estimate: Estimate | None, write: Callable[[float], str], unit: str) -> str:
-    if estimate is None:
-        return ""
-    if estimate.lower is None or estimate.upper is None:
-        return write(estimate.value) + unit
-    return f"{write(estimate.value)}{unit} ({write(estimate.lower)} to {write(estimate.upper)})"
+    return estimate.written(lambda x: f"{x:+,.1f}", "") if estimate else ""
 
 
 def _validity(what: Outcome) -> Text:
@@ -148,23 +139,17 @@ def sentence(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> str
     if not parts:
         return ""
     text = f"Instrumentation costs {', '.join(parts)}"
-    if bias := shift(found, variants, mode):
-        text += f"; differential bias {percent(bias)}"
+    if shift := bias(found, variants[:2], THROUGHPUT, mode):
+        text += f"; differential bias {shift.percent()}"
     return text + "."
-
-
-def shift(found: Ledger, variants: Sequence[str], mode: str = DEFAULT) -> Estimate | None:
-    """Return by how much the mode shifts the ratio of the first two variants' throughputs."""
-    line = found.line(pair_name(*variants[:2]), mode, THROUGHPUT) if len(variants) > 1 else None
-    return line.change if line else None
 
 
 def _shares(found: Ledger, variants: Sequence[str], mode: str) -> Iterator[str]:
     for variant in variants:
         rate, cpu = (found.line(variant, mode, metric) for metric in (THROUGHPUT, CPU))
         if rate and cpu and rate.change and cpu.difference:
-            lost = _written(_negative(rate.change), lambda x: f"{x * 100:.1f}", " %")
-            used = _written(cpu.difference, lambda x: f"{x:.1f}", " µs/task")
+            lost = _negative(rate.change).written(lambda x: f"{x * 100:.1f}", " %")
+            used = cpu.difference.written(lambda x: f"{x:.1f}", " µs/task")
             yield f"{variant} {lost} of throughput and {used} of CPU"
 
 

@@ -1,17 +1,18 @@
 """The report of a run, from its directory: everything it needs, gathered and handed over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pandas as pd
 
-from extract import overhead, report
+from extract import flames, overhead, report
 from extract.dataset import Dataset
-from extract.manifest import Manifest
+from extract.flames import Stacks
+from extract.manifest import Manifest, Problem, ProfileRecord
 from taskscope.errors import TaskscopeError
 from taskscope.overhead_show import sentence
-from taskscope.summary import doubts, headline, settings
+from taskscope.summary import headline, settings
 
 
 def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Path]:
@@ -35,12 +36,26 @@ def report_run(directory: Path, manifest: Manifest, data: Dataset) -> report.Run
         data,
         {s["name"]: {v["name"]: settings(s, v) for v in s["variants"]} for s in manifest.scenarios},
         timed,
-        {} if timed is None else {s["name"]: _cost(timed, s) for s in manifest.scenarios},
+        [] if timed is None else list(_costs(timed, manifest)),
+        [_profile(directory, record) for record in manifest.profiles],
     )
 
 
-def _cost(timed: pd.DataFrame, scenario: Mapping[str, Any]) -> report.Cost:
-    pair = headline(scenario)
-    found = overhead.ledger(timed, scenario["name"], pair)
-    words = sentence(found, [name for name in pair if name])
-    return report.Cost(words, tuple(doubts(found, pair)))
+def _costs(timed: pd.DataFrame, manifest: Manifest) -> Iterator[str]:
+    """Yield what the ledger says of each scenario's headline pair."""
+    for scenario in manifest.scenarios:
+        pair = [name for name in headline(scenario) if name]
+        if words := sentence(overhead.ledger(timed, scenario["name"], pair), pair):
+            yield words
+
+
+def _profile(directory: Path, record: ProfileRecord) -> tuple[ProfileRecord, Stacks]:
+    """Return a profile with its stacks; where these are not there, with a problem that says so."""
+    if not record.stacks:
+        return record, {}
+    try:
+        return record, flames.read(directory / record.stacks)
+    except (OSError, ValueError) as error:
+        problem = Problem("profile", f"{record.stacks} cannot be read: {error}", "Copy it too.")
+        lost = msgspec.structs.replace(record, page="", problems=(*record.problems, problem))
+        return lost, {}

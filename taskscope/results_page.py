@@ -36,7 +36,7 @@ def page(directories: Sequence[Path]) -> str:
 def _run(directory: Path) -> Iterator[str]:
     manifest = rundir.open_run(directory)
     data = load(directory, manifest)
-    summary = summarise(directory, manifest, data, metrics=_FIGURES)
+    summary = summarise(directory, manifest, data, asked=_FIGURES)
     seen = report_run(directory, manifest, data)
     together = list(families(seen, list(views(seen))))
     titles = dict.fromkeys(str(s["title"]).partition(": ")[0] for s in manifest.scenarios)

@@ -1,6 +1,7 @@
 """A comparison's figures in words, a row a metric: for the terminal and for Markdown alike."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -18,8 +19,7 @@ _SECOND, _MILLISECOND, _MEGABYTE, _LARGE = 1.0, 1e-3, 1e6, 1000
 _ARROWS = {"higher": "↑", "lower": "↓", "neither": " "}
 _LOWEST_SECONDS = BOUNDS_SECONDS[0]
 _SHOWN = 3  # of what was found for each metric, the others being in --json
-#: The figures whose verdicts are spelled out, unless only these few were asked for.
-_SPELLED_OUT = ("throughput", "end_to_end_p50", "end_to_end_p99", "worker_cpu_per_1000")
+#: How many verdicts are spelled out where nothing says which of them decide.
 _FEW = 5
 
 type Write = Callable[[float], str]
@@ -29,11 +29,13 @@ type Write = Callable[[float], str]
 class Row:
     """A metric: its name with unit, each side's value, the ratio with its interval, the verdict.
 
-    `outcome` is that of the verdict, None where there is none.
+    `sides` are medians with their spread, `medians` without. `outcome` is that of the verdict,
+    None where there is none.
     """
 
     label: str
     sides: tuple[str, ...]
+    medians: tuple[str, ...]
     ratio: str = ""
     verdict: str = ""
     outcome: Outcome | None = None
@@ -43,13 +45,15 @@ def rows(comparison: Comparison) -> Iterator[Row]:
     """Yield a row for each metric that either side has."""
     for alone in comparison.alone:
         label, write = _label(alone.metric, alone.unit, alone.better, (alone.side,))
-        yield Row(label, (_side(alone.metric, alone.side, write),))
+        yield Row(label, (_side(alone.metric, alone.side, write),),
+                  (_centre(alone.metric, alone.side, write),))  # fmt: skip
     for found in comparison.verdicts:
         sides = (found.challenger, found.baseline)
-        if any(side.values for side in sides):
+        if _shown(found):
             label, write = _label(found.metric, found.unit, found.better, sides)
             texts = tuple(_side(found.metric, side, write) for side in sides)
-            yield Row(label, texts, _ratio(found), _verdict(found), found.outcome)
+            short = tuple(_centre(found.metric, side, write) for side in sides)
+            yield Row(label, texts, short, _ratio(found), _verdict(found), found.outcome)
 
 
 def names(comparison: Comparison) -> list[str]:
@@ -66,9 +70,30 @@ def repetitions(comparison: Comparison) -> list[int]:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Return the verdicts that are spelled out: those on the main figures, or all of a few."""
-    few = len(comparison.verdicts) <= _FEW
-    return [v.sentence for v in comparison.verdicts if few or v.metric in _SPELLED_OUT]
+    """Return the verdicts that are spelled out: those on what decides, or all of a few."""
+    first = comparison.deciding or _FEW
+    return [v.sentence for v in comparison.verdicts[:first]]
+
+
+def answer(comparison: Comparison) -> list[str]:
+    """Say whom to choose, why, by how much and how sure; else what is proven, or nothing."""
+    found = comparison.answer
+    if found is None:
+        return sentences(comparison)
+    return [f"{comparison.title}: {found.choice}", found.how_much, found.sure, found.why]
+
+
+def sections(comparison: Comparison) -> list[tuple[str, list[Row]]]:
+    """Return the rows under what they are: what decides, and further figures."""
+    every = list(rows(comparison))
+    if not comparison.deciding:
+        return [("", every)]
+    first = sum(_shown(v) for v in comparison.verdicts[: comparison.deciding])
+    return [("What decides", every[:first]), ("Further figures", every[first:])]
+
+
+def _shown(found: Verdict) -> bool:
+    return any(side.values for side in (found.challenger, found.baseline))
 
 
 def _label(metric: str, unit: str, better: str, sides: Sequence[Side]) -> tuple[str, Write]:
@@ -88,18 +113,24 @@ def _scale(unit: str, sides: Sequence[Side]) -> tuple[str, Write]:
     return unit, lambda value: f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
 
 
-def _side(metric: str, side: Side, write: Write) -> str:
+def _centre(metric: str, side: Side, write: Write) -> str:
     if not side.values:
         return "none"
-    centre, lowest, highest = median(side.values), min(side.values), max(side.values)
+    centre = median(side.values)
     if re.search(r"_p\d+$", metric) and centre <= _LOWEST_SECONDS:
         return f"< {_LOWEST_SECONDS * 1e6:.0f} µs"  # nothing but the bucket's bound is known
-    if lowest == highest:
-        return write(centre)
-    half_range = (highest - lowest) / 2
+    return write(centre)
+
+
+def _side(metric: str, side: Side, write: Write) -> str:
+    text = _centre(metric, side, write)
+    lowest, highest = min(side.values, default=0.0), max(side.values, default=0.0)
+    if text.startswith("<") or lowest == highest:
+        return text
+    half_range, centre = (highest - lowest) / 2, median(side.values)
     if half_range >= centre:  # a percentage would say little
-        return f"{write(centre)} [{write(lowest)} .. {write(highest)}]"
-    return f"{write(centre)} ±{half_range / centre:.1%}"
+        return f"{text} [{write(lowest)} .. {write(highest)}]"
+    return f"{text} ±{half_range / centre:.1%}"
 
 
 def _ratio(found: Verdict) -> str:
@@ -122,18 +153,26 @@ def _to(ends: Sequence[float], form: str) -> str:
 def _verdict(found: Verdict) -> str:
     if found.reason:
         return "no verdict"
-    return "open" if found.outcome is Outcome.INCONCLUSIVE else found.outcome.value
+    return found.outcome.value
 
 
 def doubts(comparison: Comparison) -> Iterator[str]:
-    """Yield each kind of doubt once: which figures it concerns, what was found, the remedy."""
-    every = [(v.metric, doubt) for v in comparison.verdicts for doubt in v.doubts]
+    """Yield each kind of doubt once: which figures it concerns, what was found, the remedy.
+
+    Those on further figures are only counted, where it is known what decides.
+    """
+    first = comparison.deciding or len(comparison.verdicts)
+    verdicts, others = comparison.verdicts[:first], comparison.verdicts[first:]
+    every = [(v.metric, doubt) for v in verdicts for doubt in v.doubts]
     for kind in dict.fromkeys(doubt.kind for _, doubt in every):
         mine = [(metric, doubt) for metric, doubt in every if doubt.kind == kind]
         concerned = list(dict.fromkeys(metric.replace("_", " ") for metric, _ in mine))
-        every_one = len(concerned) == len(comparison.verdicts)
-        where = "all" if every_one else ", ".join(concerned)
+        where = "all" if len(concerned) == len(verdicts) else ", ".join(concerned)
         yield f"{kind} ({where}): {_found(mine)}. {_remedies(mine)}"
+    kinds = Counter(kind for v in others for kind in {doubt.kind for doubt in v.doubts})
+    if kinds:
+        counts = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
+        yield f"about further figures: {counts}. See them with --metric, or --json."
 
 
 def _found(doubted: Sequence[tuple[str, Doubt]]) -> str:

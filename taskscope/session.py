@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,15 +11,16 @@ from typing import Literal
 
 import msgspec
 
-from compose import broker
+from compose import broker, profilers
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack, require
-from extract.manifest import CellRecord, Manifest
+from extract.manifest import CellRecord, Manifest, ProfileRecord
 from taskscope import interruption, prometheus_api, rundir
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
+from taskscope.profiling import KINDS, Profiling
 from taskscope.scenario import Scenario
 from taskscope.watch import Watch
 
@@ -34,6 +35,7 @@ class RunOptions:
     redis_url: str | None
     prometheus_url: str | None
     trace_ratio: float
+    profile: bool = False
 
 
 type Steps = Generator[PlannedCell, CellRecord]
@@ -72,6 +74,7 @@ def run(
 
 def _measure_all(course: Course, manifest: Manifest, options: RunOptions, watch: Watch) -> Manifest:
     status: Status = "failed"
+    done: list[PlannedCell] = []
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
             steps = course(stack.prometheus_url, manifest.session)
@@ -84,10 +87,15 @@ def _measure_all(course: Course, manifest: Manifest, options: RunOptions, watch:
                 manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
                 manifest.write(options.directory)
                 watch.finished(record)
+                done.append(planned)
                 planned = _next(steps, record)
-        status = "complete"
+            status = "complete"  # whatever becomes of profiles, which are no measurement
+            for profile in _profiles(stack, done, manifest.session, options, watch):
+                found = (*manifest.profiles, profile)
+                manifest = msgspec.structs.replace(manifest, profiles=found)
+                manifest.write(options.directory)
     except KeyboardInterrupt:
-        status = "interrupted"
+        status = "complete" if status == "complete" else "interrupted"
         raise
     finally:
         manifest = msgspec.structs.replace(manifest, status=status)
@@ -112,12 +120,29 @@ def _with(manifest: Manifest, planned: PlannedCell) -> Manifest:
     )
 
 
+def _profiles(
+    stack: NativeStack, cells: list[PlannedCell], session: str, options: RunOptions, watch: Watch
+) -> Iterator[ProfileRecord]:
+    """Profile each variant of each scenario once, where that was asked for."""
+    if options.profile:
+        first = {(c.scenario.name, c.variant.name): c for c in cells if c.repetition == 1}
+        profiling = Profiling(stack, options.directory, session, options.trace_ratio)
+        for planned in first.values():
+            for kind in KINDS:
+                watch.profiling(planned, kind)
+                record = profiling.profile(planned, kind)
+                watch.problems(f"no profile: {record.variant} {kind}", record.problems)
+                yield record
+
+
 def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -> dict[str, str]:
     """Check what the run needs before anything is written; return versions of the user's own.
 
     ServiceError leaves no directory behind, so that the same command works once it is repaired.
     """
     try:
+        if options.profile:
+            profilers.check(profilers.find())
         if options.prometheus_url:
             prometheus_api.check(options.prometheus_url)
         else:

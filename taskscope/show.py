@@ -1,5 +1,7 @@
 """What ends a run, and what `taskscope compare` prints: verdicts, tables, doubts, audit."""
 
+import textwrap
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -7,12 +9,15 @@ from rich.text import Text
 
 from extract.conditions import State
 from extract.verdict import Outcome
+from extract.wording import percent
 from taskscope import rows
 from taskscope.summary import Comparison, Summary
 
 _COLOURS = {
     Outcome.BETTER: "green", Outcome.WORSE: "red", Outcome.INCONCLUSIVE: "dim",
 }  # fmt: skip
+#: Below this width, in characters, names are broken into lines, and medians have no spread.
+_NARROW, _COLUMN = 106, 9
 _STATES = {State.FIRED: "bold red", State.HELD: "green", State.UNDECIDED: "yellow"}
 
 
@@ -35,41 +40,56 @@ def _say(console: Console, text: str, style: str = "") -> None:
 
 
 def _show_one(console: Console, comparison: Comparison) -> None:
-    for sentence in rows.sentences(comparison):
-        _say(console, sentence, "bold")
-    console.print(_figures(comparison))
+    """Print the answer last: there, above the prompt, the eye rests."""
+    console.print(_settings(comparison))
+    console.print(_figures(comparison, narrow=console.width < _NARROW))
     for doubt in rows.doubts(comparison):
         _say(console, f"Doubt: {doubt}", "yellow")
     if costs := rows.overhead(comparison):
         _say(console, costs)
-    console.print(_settings(comparison))
+    for number, line in enumerate(rows.answer(comparison)):
+        _say(console, line, "bold" if number == 0 or not comparison.answer else "")
 
 
-def heading(comparison: Comparison) -> str:
+def heading(comparison: Comparison, *, spread: bool = True) -> str:
     """Say how the figures of a table are to be read."""
-    how = "median of the valid repetitions ± half their range"
+    how = f"median of the valid repetitions{' ± half their range' if spread else ''}"
     arrows = "↑ higher is better, ↓ lower is better"
     if not comparison.second:
         return f"{comparison.title}: {how}\n{arrows}"
-    return f"{comparison.title}: {how}\n{arrows}; ratio is first to second, with 95 % interval"
+    margin = next((percent(v.margin) for v in comparison.verdicts), "")
+    means = f"equivalent: within {margin}; inconclusive: these repetitions cannot tell"
+    return f"{comparison.title}: {how}\n{arrows}; ratio is first to second (95 % interval)\n{means}"
 
 
-def _figures(comparison: Comparison) -> Table:
-    table = Table(title=heading(comparison), title_justify="left", box=box.SIMPLE_HEAD,
+def _figures(comparison: Comparison, *, narrow: bool) -> Table:
+    title = heading(comparison, spread=not narrow)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD,
                   pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
-    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=not narrow)
     for name, count in zip(rows.names(comparison), rows.repetitions(comparison), strict=True):
-        table.add_column(f"{name}\n{count} valid", justify="right", overflow="fold")
-    if not comparison.second:
-        for row in rows.rows(comparison):
-            table.add_row(row.label, *row.sides)
-        return table
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for row in rows.rows(comparison):
-        colour = _COLOURS.get(row.outcome, "") if row.outcome else ""
-        table.add_row(row.label, *row.sides, row.ratio, Text(row.verdict, style=colour))
+        table.add_column(f"{_broken(name) if narrow else name}\n{count} valid", justify="right",
+                         no_wrap=True)  # fmt: skip
+    if comparison.second:
+        table.add_column("ratio", justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+    for title, some in rows.sections(comparison):
+        if title and some:
+            table.add_row(Text(title, style="bold"))
+        for row in some:
+            verdict = (row.ratio, _coloured(row)) if comparison.second else ()
+            table.add_row(row.label, *(row.medians if narrow else row.sides), *verdict)
+        table.add_section()
     return table
+
+
+def _coloured(row: rows.Row) -> Text:
+    return Text(row.verdict, style=_COLOURS.get(row.outcome, "") if row.outcome else "")
+
+
+def _broken(name: str) -> str:
+    """Break a variant's name into short lines, at its dashes."""
+    return "\n".join(textwrap.wrap(name, _COLUMN, break_long_words=True))
 
 
 def _settings(comparison: Comparison) -> Table:

@@ -1,6 +1,6 @@
 """What a run's outcome is, as one record: for the tables below it, Markdown and --json alike."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,17 @@ from typing import Any
 import pandas as pd
 
 from compose.frameworks import in_flight
-from extract import judge, overhead, verdict
+from extract import deciding, judge, overhead, verdict
 from extract.conditions import Judgement
 from extract.dataset import Dataset, valid_cells
-from extract.doubts import Doubt
 from extract.judge import Alone
 from extract.manifest import Manifest
 from extract.overhead import Ledger
 from taskscope.differences import Difference
-from taskscope.overhead_show import percent, shift
 
-#: The figures that a person looks at first, and a family of comparisons unless --metric says
-#: otherwise: each further one makes every claim harder. All others are in the dataset.
-HEADLINE_METRICS = (
+#: The figures that a person looks at after those that decide (`extract/deciding.py`): a family of
+#: comparisons of their own, so that they make no claim of the others harder.
+FURTHER = (
     "throughput",
     "end_to_end_p50", "end_to_end_p99", "execution_p50", "prefetch_wait_p50", "broker_wait_p50",
     "enqueue_rate", "schedule_lag_p99", "queue_depth_max",
@@ -28,13 +26,40 @@ HEADLINE_METRICS = (
     "broker_cpu_per_1000", "broker_commands_per_task", "tasks_failed", "tasks_retried",
 )  # fmt: skip
 
+type Metrics = Sequence[str]
+
+
+def families(results: pd.DataFrame, asked: Metrics = (), also: Metrics = ()) -> tuple[Metrics, ...]:
+    """Return which figures are compared as families: what decides, and all further ones.
+
+    Or, where some were asked for, these and `also` as the only one. `results` are of one source.
+    """
+    known = set(results["metric"])
+    if asked:
+        return ([m for m in dict.fromkeys([*asked, *also]) if m in known],)
+    first = deciding.metrics(results)
+    others = dict.fromkeys([*FURTHER, *also])
+    return first, [m for m in others if m in known and m not in first]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whom to choose of two sides, why, by how much, and how sure that is: in words."""
+
+    choice: str
+    why: str
+    how_much: str
+    sure: str
+
 
 @dataclass(frozen=True)
 class Comparison:
     """Two variants of one scenario, or one variant of two runs: the first against the second.
 
     `second` is "" where there is only one to show: then `alone` has its figures, and there is no
-    verdict. `overhead` says what instrumentation costs both, where that was measured.
+    verdict. The verdicts on what decides come first: `deciding` says how many these are, and
+    `answer` what they amount to, unless other figures were asked for or two runs are compared.
+    `overhead` says what instrumentation costs both, where that was measured.
     """
 
     scenario: str
@@ -45,6 +70,8 @@ class Comparison:
     alone: tuple[Alone, ...]
     settings: Mapping[str, Mapping[str, Any]]
     overhead: Ledger | None = None
+    deciding: int = 0
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -101,45 +128,49 @@ def summarise(  # noqa: PLR0913 - each narrows the question
     data: Dataset,
     pair: tuple[str, str] | None = None,
     *,
-    metrics: Collection[str] = HEADLINE_METRICS,
+    asked: Metrics = (),
+    also: Metrics = (),
     margin: float = 0.05,
     source: str = "promql",
 ) -> Summary:
     """Compare each scenario's headline pair, or `pair` where the scenario has both.
 
-    QuestionError where the margin is none.
+    `asked` and `also` are as in `families`. QuestionError where the margin is none.
     """
     timed = overhead.read(directory / "dataset")
     comparisons = []
     for scenario in manifest.scenarios:
         chosen = pair or headline(scenario)
         if {v["name"] for v in scenario["variants"]} >= set(chosen) - {""}:
-            costs = None if timed is None else overhead.ledger(timed, scenario["name"], chosen)
-            answers = _Answers(data, scenario["name"], source, costs)
-            verdicts, alone = _figures(answers, chosen, metrics, margin)
+            answers = _Answers(data, scenario["name"], source, timed)
+            groups = families(answers.results, asked, also)
+            verdicts, alone = _figures(answers, chosen, groups, margin)
             comparisons.append(Comparison(
                 scenario["name"],
                 scenario["title"],
                 *chosen,
-                verdicts=ordered(verdicts, metrics),
+                verdicts=tuple(verdict for group in verdicts for verdict in group),
                 alone=alone,
                 settings={
                     v["name"]: settings(scenario, v)
                     for name in chosen for v in scenario["variants"] if v["name"] == name
                 },
-                overhead=costs,
+                overhead=None if timed is None else overhead.ledger(
+                    timed, scenario["name"], chosen),
+                deciding=len(verdicts[0]) if len(verdicts) > 1 else 0,
+                answer=_answer(scenario, verdicts[0]) if len(verdicts) > 1 else None,
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """What the dataset has of one scenario, by one source, and what instrumentation costs there."""
+    """What the dataset has of one scenario, by one source, and the figures of the ledger."""
 
     data: Dataset
     scenario: str
     source: str
-    costs: Ledger | None
+    timed: pd.DataFrame | None
 
     @property
     def results(self) -> pd.DataFrame:
@@ -152,41 +183,48 @@ class _Answers:
 
 
 def _figures(
-    answers: _Answers, pair: tuple[str, str], metrics: Collection[str], margin: float
-) -> tuple[list[verdict.Comparison], tuple[Alone, ...]]:
+    answers: _Answers, pair: tuple[str, str], groups: Sequence[Metrics], margin: float
+) -> tuple[list[tuple[verdict.Comparison, ...]], tuple[Alone, ...]]:
+    """Return the verdicts of each family; or the figures of the only one that there is."""
     results, audit, source = answers.results, answers.audit, answers.source
     first, second = pair
     # A variant without a measured cell is in no table, and cannot be asked for.
     unmeasured = {name for name in pair if name} - set(results["variant"]) - set(audit["variant"])
     if unmeasured:
-        return [], ()
+        return [()], ()
     if not second:
         found = {
             alone.metric: alone
             for alone in judge.describe(results, audit, answers.scenario, first, source)
         }
-        return [], tuple(found[metric] for metric in metrics if metric in found)
-    known = set(results["metric"])
-    return judge.compare_all(
-        results, audit, baseline=second, challengers=[first], margin=margin, source=source,
-        metrics=[metric for metric in metrics if metric in known],
-        known={(answers.scenario, first): list(doubts(answers.costs, pair))},
-    ), ()  # fmt: skip
+        return [()], tuple(found[m] for group in groups for m in group if m in found)
+    return [
+        ordered(judge.compare_all(
+            results, audit, baseline=second, challengers=[first], margin=margin, source=source,
+            metrics=metrics, timed=answers.timed,
+        ), metrics)
+        for metrics in groups
+    ], ()  # fmt: skip
 
 
-def doubts(costs: Ledger | None, pair: tuple[str, str]) -> Iterator[Doubt]:
-    """Yield a doubt where instrumentation is shown to cost one side more than the other."""
-    bias = shift(costs, pair) if costs else None
-    if bias and bias.nonzero:
-        yield Doubt(
-            "ledger",
-            f"instrumentation shifts the ratio of their throughputs by {percent(bias)}",
-            "A difference that is no larger may be the instrumentation's own.",
-        )
+def _answer(scenario: Mapping[str, Any], found: Sequence[verdict.Comparison]) -> Answer | None:
+    scheduled = scenario["load"]["arrivals"]["kind"] != "asap"
+    first = deciding.first(found, scheduled=scheduled)
+    if first is None:
+        return None
+    sure = deciding.sure(first)
+    kinds = f" ({deciding.kinds(first)})" if first.doubts else ""
+    held = "." if not sure.startswith("proven") else (
+        ": the chance that any verdict on what decides is wrong is at most 5 %"
+        f"{', such doubts apart' if first.doubts else ''}.")  # fmt: skip
+    return Answer(
+        f"{deciding.choose(found)}.", deciding.why(found),
+        deciding.how_much(first) or first.sentence, f"How sure: {sure}{kinds}{held}",
+    )  # fmt: skip
 
 
 def ordered(
-    verdicts: Sequence[verdict.Comparison], metrics: Collection[str]
+    verdicts: Sequence[verdict.Comparison], metrics: Metrics
 ) -> tuple[verdict.Comparison, ...]:
     """Return the verdicts in the order in which their metrics were asked for."""
     places = {metric: place for place, metric in enumerate(metrics)}

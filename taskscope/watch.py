@@ -5,7 +5,7 @@ Every figure in it comes from Prometheus. It goes to stderr: stdout belongs to t
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from extract.manifest import CellRecord
+from extract.manifest import CellRecord, Problem
 from taskscope import progress, prometheus_api
 from taskscope.plan import PlannedCell
 
@@ -70,11 +70,19 @@ class Watch:
     def finished(self, record: CellRecord) -> None:
         """A cell ended; one with problems is named at once, whatever the output."""
         self._durations.append(time.monotonic() - self._cell_began)
-        for problem in record.problems:
-            text = (
-                f"invalid: {record.variant} repetition {record.repetition}: {problem.message}\n"
-                f"  {problem.remedy}"
-            )
+        self.problems(f"invalid: {record.variant} repetition {record.repetition}", record.problems)
+
+    def profiling(self, planned: PlannedCell, kind: str) -> None:
+        """A repetition for a profile begins, after all cells."""
+        names = f"{planned.scenario.name} · {planned.variant.name}"
+        self._planned, self._phase = None, f"profile of {kind} · {names} · in no figure"
+        if not self._console.is_terminal:
+            self._console.print(Text(self._phase), soft_wrap=True)
+
+    def problems(self, what: str, problems: Iterable[Problem]) -> None:
+        """Name problems at once, whatever the output."""
+        for problem in problems:
+            text = f"{what}: {problem.message}\n  {problem.remedy}"
             self._console.print(Text(text, style="red"), soft_wrap=True)
 
     def _headline(self) -> Text:

@@ -9,33 +9,30 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from extract.causes import many, write
+from extract.causes import write
+from extract.life import Stage
+from extract.telling import NS_PER_MS, TITLES, Record, disagreements, surroundings, took
 
-type Record = Mapping[str, Any]
-
-_NS_PER_MS: Final = 1e6
 _BAR, _NARROWEST_BAR = 24, 16
 _MESSAGE = 120
-_NAMED = 3
 
 
 class _Look(NamedTuple):
     """How a stage is drawn: told apart without colours too."""
 
-    title: str
     mark: str
     style: str
 
 
-_LOOKS: Final = {
-    "schedule_lag": _Look("generator lag", "·", "yellow"),
-    "earlier_attempts": _Look("earlier attempts", "╌", "dim"),
-    "delay": _Look("delay on purpose", "-", "dim"),
-    "broker_wait": _Look("broker wait", "░", "blue"),
-    "wait": _Look("waiting", "▒", "blue"),
-    "prefetch_wait": _Look("prefetch wait", "▒", "magenta"),
-    "execution": _Look("execution", "█", "green"),
-    "ack": _Look("acknowledgement", "▪", "cyan"),
+_LOOKS: Final[Mapping[Stage, _Look]] = {
+    "schedule_lag": _Look("·", "yellow"),
+    "earlier_attempts": _Look("╌", "dim"),
+    "delay": _Look("-", "dim"),
+    "broker_wait": _Look("░", "blue"),
+    "wait": _Look("▒", "blue"),
+    "prefetch_wait": _Look("▒", "magenta"),
+    "execution": _Look("█", "green"),
+    "ack": _Look("▪", "cyan"),
 }
 
 
@@ -51,7 +48,7 @@ def show_table(console: Console, records: Sequence[Record]) -> None:
     table.add_column("stages", no_wrap=True)
     table.add_column("cause", min_width=18)
     for record in records:
-        table.add_row(_name(record), write(record["end_to_end_ms"] * _NS_PER_MS),
+        table.add_row(_name(record), took(record["end_to_end_ms"]),
                       _stacked(record), _causes(record))  # fmt: skip
     console.print(table)
     console.print(_legend(records))
@@ -62,7 +59,7 @@ def show_table(console: Console, records: Sequence[Record]) -> None:
 def show_attempts(console: Console, records: Sequence[Record]) -> None:
     """Print the stages of each attempt on one axis of time, and the evidence."""
     origin = min(record["begin_ns"] for record in records)
-    end = max(record["begin_ns"] + record["total_ms"] * _NS_PER_MS for record in records)
+    end = max(record["begin_ns"] + record["total_ms"] * NS_PER_MS for record in records)
     width = max(console.width - 40, _NARROWEST_BAR)
     for record in records:
         console.print(_heading(record))
@@ -120,8 +117,8 @@ def _causes(record: Record) -> Text:
 
 def _legend(records: Sequence[Record]) -> Text:
     used = {stage["stage"] for record in records for stage in record["stages"]}
-    looks = [look for stage, look in _LOOKS.items() if stage in used]
-    return Text("  ").join(Text(f"{x.mark * 2} {x.title}", style=x.style) for x in looks)
+    looks = [(TITLES[stage], look) for stage, look in _LOOKS.items() if stage in used]
+    return Text("  ").join(Text(f"{x.mark * 2} {title}", style=x.style) for title, x in looks)
 
 
 def _heading(record: Record) -> Text:
@@ -138,13 +135,13 @@ def _waterfall(record: Record, origin: int, whole_ns: float, width: int) -> Tabl
         table.add_column(justify=justify, no_wrap=True)
     for stage in record["stages"]:
         look = _LOOKS[stage["stage"]]
-        begin_ns = record["begin_ns"] - origin + stage["start_ms"] * _NS_PER_MS
-        length_ns = stage["duration_ms"] * _NS_PER_MS
+        begin_ns = record["begin_ns"] - origin + stage["start_ms"] * NS_PER_MS
+        length_ns = stage["duration_ms"] * NS_PER_MS
         first = min(int(begin_ns / whole_ns * width), width - 1)
         last = max(round((begin_ns + length_ns) / whole_ns * width), first + 1)
-        table.add_row(look.title, write(length_ns), f"{stage['share']:.0%}",
+        table.add_row(TITLES[stage["stage"]], write(length_ns), f"{stage['share']:.0%}",
                       Text(" " * first + look.mark * (last - first), style=look.style))  # fmt: skip
-    table.add_row("total", write(record["total_ms"] * _NS_PER_MS), "", "")
+    table.add_row("total", took(record["total_ms"]), "", "")
     return table
 
 
@@ -167,22 +164,11 @@ def _cause(title: str, cause: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _facts(record: Record) -> Iterator[RenderableType]:
-    if record["queue_depth"] is not None:
-        yield Text(f"Queue depth when it was sent: {record['queue_depth']:,}")
-    for title, neighbours in (("Its process executed meanwhile", record["executing"]),
-                              ("Its worker held meanwhile", record["held"])):  # fmt: skip
-        if neighbours["count"]:
-            yield Text(f"{title}: {many(neighbours['count'], 'other')}, the longest there")
-            longest = neighbours["longest"][:_NAMED]
-            yield from (Padding(Text(_neighbour(n)), (0, 0, 0, 2)) for n in longest)
-    for stage in record["clocks_disagree"]:
-        yield Text(f"Clocks disagree: its {_LOOKS[stage].title} would be negative.", style="red")
-
-
-def _neighbour(other: Mapping[str, Any]) -> str:
-    execution, overlap = (other[f"{n}_ms"] * _NS_PER_MS for n in ("execution", "overlap"))
-    name = printable(f"{other['task']} {other['task_id']}")
-    return f"{name}, there for {write(overlap)}, executed {write(execution)}"
+    for line, others in surroundings(record):
+        yield Text(line)
+        yield from (Padding(Text(printable(other, 400)), (0, 0, 0, 2)) for other in others)
+    for line in disagreements(record):
+        yield Text(line, style="red")
 
 
 def _addresses(records: Sequence[Record]) -> Iterator[Text]:

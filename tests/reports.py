@@ -70,6 +70,8 @@ def _tasks(cell: CellRecord, arrivals: str) -> pd.DataFrame:
     frame = frame.assign(
         scenario=cell.scenario, framework="f", variant=cell.variant, repetition=cell.repetition,
         task="<script>alert(1)</script>", outcome="success", attempt=1, sent_ns=sent,
+        task_id=[f"{cell.variant}-{cell.repetition}-{n}" for n in range(TASKS)], queue="q",
+        worker="host:1/1",
         received_ns=received, started_ns=started, completed_ns=completed,
         scheduled_ns=sent - 10**5 if arrivals != "asap" else pd.NA,
     )  # fmt: skip

@@ -6,6 +6,6 @@ templates. Every number is a `words.Number`, which knows where it came from.
 """
 
 from extract.report.page import write
-from extract.report.view import Cost, Run
+from extract.report.view import Run
 
-__all__ = ["Cost", "Run", "write"]
+__all__ = ["Run", "write"]

@@ -1,29 +1,15 @@
 """Which side is shown to be better in a scenario, by how much, and how sure that is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-import pandas as pd
-
+from extract import deciding, words
+from extract.deciding import Sure
 from extract.judge import compare_all
-from extract.report import words
 from extract.report.figures import middle
 from extract.report.view import Run, View
-from extract.report.words import Number
-from extract.verdict import Comparison, Outcome
-
-#: What decides between two sides. They are a family: each further one makes every claim harder.
-DECIDING = {
-    "throughput": "throughput",
-    "end_to_end_p99": "end-to-end time of the slowest 1 %",
-    "worker_cpu_per_1000": "CPU time for 1,000 tasks",
-    "worker_memory_peak": "peak memory",
-    "tasks_failed": "number of failed tasks",
-}
-_PROVEN = {Outcome.BETTER, Outcome.WORSE, Outcome.EQUIVALENT}
-
-type Sure = Literal["proven", "proven, with doubts", "open", "no verdict"]
+from extract.verdict import Comparison
+from extract.words import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +26,12 @@ class Claim:
     @property
     def sure(self) -> Sure:
         """Say in a word how sure the claim is."""
-        if self.comparison.reason:
-            return "no verdict"
-        if self.comparison.outcome not in _PROVEN:
-            return "open"
-        return "proven, with doubts" if self.comparison.doubts else "proven"
+        return deciding.sure(self.comparison)
+
+    @property
+    def kinds(self) -> str:
+        """List the kinds of doubt about it."""
+        return deciding.kinds(self.comparison)
 
     @property
     def than(self) -> str:
@@ -71,51 +58,32 @@ def answer(run: Run, view: View) -> Answer:
     headline = tuple(c for c in claims if c.comparison.challenger.variant == challenger)
     if not headline:
         return Answer(f"No verdict: {challenger} and {baseline} have no figures to compare")
-    wanted = "end_to_end_p99" if view.scheduled else "throughput"
-    primary = next((c for c in headline if c.comparison.metric == wanted), headline[0])
+    compared = [claim.comparison for claim in headline]
+    first = deciding.first(compared, scheduled=view.scheduled)
+    primary = next(claim for claim in headline if claim.comparison is first)
     others = tuple(c for c in claims if c not in headline)
-    return Answer(choose(challenger, baseline, headline), primary, headline, others)
-
-
-def choose(challenger: str, baseline: str, claims: Sequence[Claim]) -> str:
-    """Say which side to choose, if the claims show one to be better."""
-    better, worse = (
-        [c.label for c in claims if c.comparison.outcome is outcome]
-        for outcome in (Outcome.BETTER, Outcome.WORSE)
-    )
-    if better and worse:
-        return f"{challenger} for {_listed(better)}; {baseline} for {_listed(worse)}"
-    if better or worse:
-        return f"Choose {challenger if better else baseline}"
-    if all(c.comparison.outcome is Outcome.EQUIVALENT for c in claims):
-        return f"Either will do: {challenger} and {baseline} are equivalent"
-    return f"No choice yet: neither {challenger} nor {baseline} is shown to be better"
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]]))
+    return Answer(deciding.choose(compared), primary, headline, others)
 
 
 def _claims(run: Run, view: View, baseline: str) -> Iterator[Claim]:
     results, audit = (t[t["scenario"] == view.name] for t in (run.data.results, run.data.audit))
     if baseline not in set(results["variant"]):
         return
-    known = {(name, view.variants[0]): cost.doubts for name, cost in run.costs.items()}
-    found = compare_all(results, audit, baseline=baseline, metrics=_metrics(results), known=known)
-    by_metric = {(c.challenger.variant, c.metric): c for c in found}
-    for variant in view.variants:
-        for metric, label in DECIDING.items():
-            if (variant, metric) in by_metric:
-                yield _claim(view, label, by_metric[variant, metric])
-
-
-def _metrics(results: pd.DataFrame) -> list[str]:
-    """Leave out failures where there are none: that both have none decides nothing."""
-    known = results[results["source"] == "promql"].groupby("metric")["value"].max()
-    return [
-        metric for metric in DECIDING
-        if metric in known and (metric != "tasks_failed" or known[metric] > 0)
-    ]  # fmt: skip
+    known = set(results["variant"]) | set(audit["variant"])
+    figures = deciding.metrics(results[results["source"] == "promql"])
+    # The headline pair is a family by itself: what else was measured makes no claim of it harder.
+    for challengers in ([view.variants[0]], view.variants[2:]):
+        found = {
+            (c.challenger.variant, c.metric): c
+            for c in compare_all(
+                results, audit, baseline=baseline, metrics=figures, timed=run.overhead,
+                challengers=[v for v in challengers if v in known],
+            )
+        }  # fmt: skip
+        for variant in challengers:
+            for metric in figures:
+                if (variant, metric) in found:
+                    yield _claim(view, deciding.FIGURES[metric], found[variant, metric])
 
 
 def _claim(view: View, label: str, comparison: Comparison) -> Claim:

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 import queries
+from extract import words
 from extract.overhead import CPU, THROUGHPUT
-from extract.report import words
 from extract.report.view import Run, View
-from extract.report.words import Number
+from extract.words import Number
 
 
 @dataclass(frozen=True, slots=True)

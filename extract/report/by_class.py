@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from extract.report import distributions, spec, words
+from extract import words
+from extract.report import distributions, spec
 from extract.report.spec import Chart
 from extract.report.view import View
-from extract.report.words import Number
+from extract.words import Number
 
 _SHOWN = ("end_to_end_p50", "end_to_end_p99", "prefetch_wait_p99", "execution_p50", "execution_p99")
 

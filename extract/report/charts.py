@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 import queries
+from extract import words
 from extract.audit import LAG_BOUND_SECONDS
 from extract.contrast import figure
 from extract.paired import pair_up
-from extract.report import by_class, distributions, spec, words
+from extract.report import by_class, distributions, spec
 from extract.report.figures import mean_stages
 from extract.report.spec import Chart, Row
 from extract.report.view import PARTS, WORKER_PARTS, View

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from extract import words
 from extract.bounds import Bound, bound, fastest_execution
 from extract.curves import flattens_at
-from extract.report import spec, words
+from extract.report import spec
 from extract.report.figures import middle
 from extract.report.spec import Chart
 from extract.report.view import Run, View
-from extract.report.words import Number
+from extract.words import Number
 
 BOUND = "theoretical bound"
 #: What is drawn along the axis: metric, title, unit and the factor to it.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 import queries
-from extract.report import words
+from extract import words
 from extract.report.view import PARTS, View
-from extract.report.words import Number
+from extract.words import Number
 from instrumentation.buckets import BOUNDS_SECONDS
 
 _ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}

@@ -16,8 +16,10 @@ from extract.report import background, by_class, figures
 from extract.report.answers import Answer, answer
 from extract.report.charts import charts
 from extract.report.families import Family, families
+from extract.report.flame import Flame, profiles
 from extract.report.spec import Chart, colours
 from extract.report.view import Run, View, views
+from extract.report.waterfalls import Slowest, waterfalls
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _VEGA_LITE = "6.4"
@@ -40,6 +42,14 @@ class Section:
     parts: list[figures.Part]
     classes: list[by_class.Row]
     settings: list[background.Setting]
+    slowest: list[Slowest]
+    profiles: list[Flame]
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Return title and colour of the stages that the slowest tasks have."""
+        bars = (bar for side in self.slowest for fall in side.falls for bar in fall.bars)
+        return {bar.title: bar.colour for bar in bars}
 
 
 def write(folder: Path, run: Run) -> list[Path]:
@@ -81,6 +91,8 @@ def _section(run: Run, view: View) -> Section:
         figures.parts(view),
         by_class.rows(view),
         background.settings(view),
+        list(waterfalls(view)),
+        list(profiles(run, view)),
     )
 
 
@@ -90,7 +102,7 @@ def _context(run: Run, sections: list[Section]) -> dict[str, Any]:
         "sections": sections,
         "audit": background.audit(run),
         "agreement": background.agreement(run),
-        "costs": [cost.sentence for cost in run.costs.values() if cost.sentence],
+        "costs": run.costs,
         "overhead": background.overhead(run),
         "machine": list(background.machine(run)),
         "doubts": run.manifest.machine.get("doubts", []),

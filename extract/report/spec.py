@@ -12,6 +12,7 @@ _PALETTE = ("#0b7cc1", "#d55e00", "#009e73", "#c46ba0", "#b58900", "#7a6ff0", "#
 _STAGES = {
     "schedule lag": "#8c8c8c", "delay": "#b8860b", "broker wait": "#7b6fb0",
     "prefetch wait": "#c46b9b", "execution": "#3a9e8f", "ack": "#7d9a3c",
+    "wait": "#7b6fb0", "earlier attempts": "#8c8c8c",
 }  # fmt: skip
 
 type Row = dict[str, Any]
@@ -32,6 +33,11 @@ class Chart:
 def colours(variants: Sequence[str]) -> dict[str, str]:
     """Return each variant's colour, which it has in every chart and table of its scenario."""
     return {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(variants)}
+
+
+def stage_colour(stage: str) -> str:
+    """Return the colour that a stage has in every chart."""
+    return _STAGES[stage.replace("_", " ")]
 
 
 def fill(

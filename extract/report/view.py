@@ -1,15 +1,15 @@
 """What a report looks at: a run, and of each scenario the cells that passed their audit."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from extract.dataset import Dataset, valid_cells
-from extract.doubts import Doubt
-from extract.manifest import CellRecord, Manifest
+from extract.flames import Stacks
+from extract.manifest import CellRecord, Manifest, ProfileRecord
 from extract.traces import attempt_stages
 
 type Settings = Mapping[str, Mapping[str, Any]]
@@ -20,27 +20,21 @@ PARTS = ("schedule_lag", "delay", "broker_wait", "prefetch_wait", "execution")
 WORKER_PARTS = ("prefetch_wait", "execution", "ack")
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the ledger of overhead says of a scenario's headline pair, and makes doubtful in it."""
-
-    sentence: str = ""
-    doubts: tuple[Doubt, ...] = ()
-
-
 @dataclass(frozen=True)
 class Run:
     """All that a report is written from. `settings` are by scenario, then by variant.
 
-    `overhead` are the figures of the ledger, where there is one, and `costs`, by scenario, what
-    they amount to.
+    `overhead` are the figures of the ledger, where there is one, and `costs` what they amount to,
+    a sentence a scenario.
+    `profiles` are those that were taken, with their stacks: they are no part of the dataset.
     """
 
     manifest: Manifest
     data: Dataset
     settings: Mapping[str, Settings]
     overhead: pd.DataFrame | None = None
-    costs: Mapping[str, Cost] = field(default_factory=dict)
+    costs: Sequence[str] = ()
+    profiles: Sequence[tuple[ProfileRecord, Stacks]] = ()
 
 
 @dataclass(frozen=True)

@@ -208,9 +208,9 @@ def poisoned(task_id: str, carrier: Any, **metadata: Any) -> bytes:
                 "max_attempts": 1,
                 "retry_delay": 0,
                 "timeout": None,
-                "taskqueue": carrier,
                 **metadata,
             },
+            "taskqueue": carrier,
         }
     )
 

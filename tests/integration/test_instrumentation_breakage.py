@@ -32,7 +32,8 @@ def poison(framework: str, server: RedisServer) -> None:
         "class": "sample_asynctasq.ok",
         "params": {},
         "metadata": {"task_id": "1", "current_attempt": 0, "queue": "shop", "max_attempts": 1,
-                     "retry_delay": 0, "timeout": None, "taskqueue": "junk"},
+                     "retry_delay": 0, "timeout": None},
+        "taskqueue": "junk",
     }  # fmt: skip
     with redis.Redis.from_url(server.url) as client:
         client.lpush("queue:shop", MsgspecSerializer().serialize(message))

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -16,6 +16,7 @@ from pipeline import Finished, table, taskscope
 from reports import FASTER, run
 
 from extract import report
+from extract.manifest import ProfileRecord
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(
@@ -58,7 +59,10 @@ def look(tmp_path: Path) -> Callable[..., Seen]:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     scenarios = {name: (FASTER, {("a", 2): "swapped"} if name == "t" else {}) for name in "stu"}
-    return report.write(tmp_path / "report", run(scenarios, arrivals="constant"))[0]
+    record = ProfileRecord("s", "f", "a", "cpu", 100, 1.5, "profiles/x.folded", "profiles/x.svg")
+    profiled = [(record, {("worker process", "<script>alert(1)</script>"): 3})]
+    made = replace(run(scenarios, arrivals="constant"), profiles=profiled)
+    return report.write(tmp_path / "report", made)[0]
 
 
 @pytest.mark.parametrize("options", [(), ("--force-dark-mode",), ("--window-size=390,800",)])
@@ -114,6 +118,33 @@ def test_the_figures_of_a_real_run_are_the_datasets(
             assert float(number["data-value"]) == _expected(results, number), number
             assert _reads_as(number["text"], float(number["data-value"])), number
 
+    _check_waterfalls(seen.dom, table(directory, "tasks"))
+
+
+def _check_waterfalls(dom: str, tasks: pd.DataFrame) -> None:
+    """Each time in a waterfall is that between two instants; the tasks are the slowest."""
+    tasks = tasks.set_index(["variant", "repetition", "task_id", "attempt"])
+    ends = {"broker_wait": ("sent_ns", "received_ns"),
+            "prefetch_wait": ("received_ns", "started_ns"),
+            "execution": ("started_ns", "completed_ns"), "ack": ("completed_ns", "acked_ns"),
+            "total": ("sent_ns", "acked_ns")}  # fmt: skip
+    drawn: dict[str, list[str]] = {}
+    for tag, text in re.findall(r'<a class="ms" (.*?)>(.*?)</a>', dom):
+        shown = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+        row = tasks.loc[(shown["data-variant"], int(shown["data-repetition"]),
+                         shown["data-task"], int(shown["data-attempt"]))]  # fmt: skip
+        begin, end = (int(row[name]) for name in ends[shown["data-stage"]])
+        assert float(shown["data-ms"]) == pytest.approx((end - begin) / 1e6, rel=1e-12)
+        assert _reads_as(text, (end - begin) / 1e9), (text, shown)
+        if shown["data-stage"] == "total":
+            drawn.setdefault(shown["data-variant"], []).append(shown["data-task"])
+    took = (tasks["completed_ns"] - tasks["sent_ns"]).sort_values(ascending=False)
+    slowest = {v: list(took.loc[v].index.get_level_values("task_id")[:5]) for v in drawn}
+    assert len(drawn) == 2
+    assert {v: sorted(ids) for v, ids in drawn.items()} == {
+        v: sorted(i) for v, i in slowest.items()
+    }
+
 
 def _expected(results: pd.DataFrame, number: dict[str, str]) -> float:
     by_traces = number["title"].startswith("trace")
@@ -129,7 +160,7 @@ def _reads_as(text: str, value: float) -> bool:
     if text == "< 100 µs":
         return value <= 1e-4
     number, _, unit = text.partition(" ")
-    factor = {"µs": 1e-6, "ms": 1e-3, "kB": 1e3, "MB": 1e6, "GB": 1e9}.get(unit, 1.0)
+    factor = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "kB": 1e3, "MB": 1e6, "GB": 1e9}.get(unit, 1.0)
     read = float(number.replace(",", "")) * factor
     return abs(read - value) <= 0.006 * abs(value)
 

@@ -88,7 +88,7 @@ def test_a_small_difference_for_sure_is_equivalence_within_a_wide_margin_alone()
 def test_too_noisy_is_open_and_never_the_same() -> None:
     found = one(noisy(1.1, 0.3, 5), noisy(1, 0.3, 5, seed=1))
     assert found.outcome is Outcome.INCONCLUSIVE
-    assert found.sentence.startswith("It is open how the throughput of a and b compare")
+    assert found.sentence.startswith("It is inconclusive how the throughput of a and b compare")
     assert found.more_repetitions.value
     assert f"about {found.more_repetitions.value:,} more repetitions would" in found.sentence
     assert found.smallest_effect.value
@@ -180,6 +180,66 @@ def test_known_doubts_come_with_every_verdict_on_that_variant() -> None:
     assert ledger in with_a.doubts
     assert "ledger" in with_a.sentence
     assert ledger not in with_c.doubts
+
+
+def timed(bare: Sequence[float], watched: Sequence[float], variants: str = "ab") -> pd.DataFrame:
+    """A ledger in which watching changes only the throughput of `a`, block by block."""
+    return pd.DataFrame(
+        [{"scenario": "s", "variant": v, "mode": mode, "repetition": block, "unit": "tasks/s",
+          "metric": "throughput", "value": value if v == "a" else 100.0}
+         for v in variants for mode, values in (("bare", bare), ("default", watched))
+         for block, value in enumerate(values, 1)]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ratio", "watched", "said"),
+    [
+        # Proven differences: by the far end of the bias, against the difference.
+        (1.20, [97.0, 97.0, 97.0], ""),
+        (
+            1.20,
+            [90.0, 90.0, 90.0],
+            "-10.0 % (-10.0 to -10.0), which could be 58% of the difference",
+        ),
+        (
+            1.20,
+            [80.0, 80.0, 80.0],
+            "-20.0 % (-20.0 to -20.0), which could be all of the difference",
+        ),
+        (1.20, [90.0, 99.0, 108.0], "which could be all of the difference"),  # a wide interval
+        (4.00, [90.0, 99.0, 108.0], ""),
+        # Equivalence within 5 %: against the margin.
+        (1.00, [99.0, 99.0, 99.0], ""),
+        (1.00, [96.0, 96.0, 96.0], "which could be 84% of the margin"),
+        (1.00, [90.0, 99.0, 108.0], "which could be all of the margin"),
+    ],
+)
+def test_a_ledger_is_a_doubt_where_its_bias_is_of_the_size_of_what_is_found(
+    ratio: float, watched: list[float], said: str
+) -> None:
+    values = {("a", "throughput"): noisy(100 * ratio, 0.004, 6), ("b", "throughput"):
+              noisy(100, 0.004, 6, 1)}  # fmt: skip
+    (found,) = compare_all(*dataset(values), baseline="b", timed=timed([100.0] * 3, watched))
+    assert found.outcome is not Outcome.INCONCLUSIVE
+    doubts = [d.found for d in found.doubts if d.kind == "ledger"]
+    assert len(doubts) == bool(said)
+    assert not said or said in doubts[0]
+
+
+def test_where_one_side_alone_was_timed_its_cost_is_what_is_known() -> None:
+    values = {("a", "throughput"): noisy(120, 0.004, 6), ("b", "throughput"): noisy(100, 0.004, 6)}
+    alone = timed([100.0] * 3, [85.0] * 3, "a")
+    (found,) = compare_all(*dataset(values), baseline="b", timed=alone)
+    (doubt,) = [d.found for d in found.doubts if d.kind == "ledger"]
+    assert doubt.startswith("instrumentation changes the throughput of a, and of it alone as far")
+
+
+def test_of_what_no_ledger_times_none_is_a_doubt() -> None:
+    values = {("a", "m"): noisy(101, 0.004, 6), ("b", "m"): noisy(100, 0.004, 6)}
+    ledger = timed([100.0] * 3, [50.0] * 3)
+    (found,) = compare_all(*dataset(values), baseline="b", timed=ledger)
+    assert "ledger" not in kinds(found)
 
 
 BUCKET = (0.0917, 0.1)

@@ -29,18 +29,17 @@ def test_a_life() -> None:
     one = attempt(pack(SENDER.traceparent(), 0, SENT), recorder)
     one.enter()
     current = trace.get_current_span().get_span_context()
-    assert not recorder.drain()
+    assert recorder.drain() == ([], [])
     one.start()
-    assert recorder.drain() == [(STARTED, "t", "q", one.started, os.getpid(), "1", 1)]
-    assert not recorder.drain(), "a start counts once"
+    assert recorder.drain() == ([(STARTED, "t", "q", one.started, os.getpid(), "1", 1)], [])
+    assert recorder.drain() == ([], []), "a start counts once"
     one.complete()
     one.record()
     assert f"{current.span_id:016x}" == one.span_id
     assert not trace.get_current_span().get_span_context().is_valid
-    (done,) = recorder.drain()
-    assert (done[0], done[3], done[6], done[7]) == (DONE, SUCCESS, one.carrier, one.span_id)
-    assert 0 < done[10] <= done[11]  # type: ignore[operator]
-    assert done[-1] is True
+    assert recorder.drain() == ([], [one])
+    assert (one.outcome, one.pid, one.counted) == (SUCCESS, os.getpid(), True)
+    assert 0 < one.started <= one.completed
     assert len(recorder) == 0
 
 
@@ -50,8 +49,8 @@ def test_a_start_that_nobody_saw_is_counted_with_the_end() -> None:
     one.start()
     one.complete()
     one.record()
-    (done,) = recorder.drain()
-    assert (done[0], done[-1]) == (DONE, False)
+    assert recorder.drain() == ([], [one])
+    assert not one.counted
 
 
 def test_in_a_pool_child_everything_is_said_at_once() -> None:
@@ -63,7 +62,9 @@ def test_in_a_pool_child_everything_is_said_at_once() -> None:
     one.record()
     one.record()
     assert [record[0] for record in records] == [STARTED, DONE]
-    assert (records[-1][3], records[-1][-1]) == (FAILURE, True)
+    heard = Attempt.heard(records[-1])
+    assert (heard.outcome, heard.counted) == (FAILURE, True)
+    assert heard.told() == one.told() == records[-1]
 
 
 @pytest.mark.parametrize("carrier", ["", "00-junk", "junk;0;5;0", ";0;5;0"])

@@ -24,10 +24,12 @@ class Pool:
         self.now = 100 * SECOND
         self.children = Children(lambda pid: pid not in self.dead, lambda: self.now)
 
-    def drain(self, *records: Any, final: bool = False) -> list[Record]:
+    def drain(self, *records: Any, final: bool = False) -> list[Attempt]:
         began, ended, lost = ([r for r in records if r[0] == kind] for kind in (1, DONE, LOST))
         self.children.look()
-        return self.children.settle(began, ended, lost, final=final)
+        return self.children.settle(
+            began, list(map(Attempt.heard, ended)), list(map(Attempt.heard, lost)), final=final
+        )
 
 
 @pytest.fixture
@@ -35,24 +37,24 @@ def pool() -> Pool:
     return Pool()
 
 
-def told(number: int = 1, task_id: str = "a") -> tuple[Record, Record]:
+def told(number: int = 1, task_id: str = "a", pid: int = CHILD) -> tuple[Record, Any]:
     """Return what a child writes of an attempt."""
     written: list[Any] = []
     attempt = SpooledAttempt(written.append)
-    attempt.task_id, attempt.number = task_id, number
+    attempt.task_id, attempt.number, attempt.pid = task_id, number, pid
     attempt.start()
     attempt.complete()
     attempt.record()
     started, done = written
-    return (*started[:4], CHILD, *started[5:]), (*done[:8], CHILD, *done[9:])
+    return started, done
 
 
 def lost(outcome: str = FAILURE, number: int = 1, task_id: str = "a") -> Record:
     """Return what the parent writes of it."""
     attempt = Attempt()
     attempt.task_id, attempt.number, attempt.outcome = task_id, number, outcome
-    attempt.completed = 100 * SECOND
-    return attempt.lost(CHILD)
+    attempt.completed, attempt.pid = 100 * SECOND, CHILD
+    return attempt.told(LOST)
 
 
 def test_the_child_itself_knows_best(pool: Pool) -> None:
@@ -77,27 +79,27 @@ def test_what_it_could_not_say_its_parent_says_once(pool: Pool) -> None:
     started, _ = told()
     pool.dead.add(CHILD)
     assert not pool.drain(started, lost(REVOKED)), "what it wrote last may not be read yet"
-    (record,) = pool.drain()
-    assert (record[0], record[3], record[8]) == (DONE, REVOKED, CHILD)
-    assert record[10] == started[3], "the start as the child saw it"
-    assert record[-1] is True, "and counted"
+    (attempt,) = pool.drain()
+    assert (attempt.outcome, attempt.pid) == (REVOKED, CHILD)
+    assert attempt.started == started[3], "the start as the child saw it"
+    assert attempt.counted
     assert not pool.drain(final=True)
 
 
 def test_what_was_killed_before_it_began_counts_as_begun(pool: Pool) -> None:
     pool.dead.add(CHILD)
     pool.drain(*told(task_id="another"), lost())
-    (record,) = pool.drain()
-    assert record[10] == record[11] == 100 * SECOND
-    assert record[-1] is False
+    (attempt,) = pool.drain()
+    assert attempt.started == attempt.completed == 100 * SECOND
+    assert not attempt.counted
 
 
 def test_an_earlier_attempt_is_not_taken_for_a_later_one(pool: Pool) -> None:
     again, _ = told()
     pool.dead.add(CHILD)
     pool.drain(*told(), again, lost())
-    (record,) = pool.drain()
-    assert record[10] == again[3]
+    (attempt,) = pool.drain()
+    assert attempt.started == again[3]
 
 
 def test_nobody_waits_for_ever(pool: Pool) -> None:
@@ -116,31 +118,30 @@ def test_where_nobody_says_anything_it_was_retried(pool: Pool, *, final: bool) -
     pool.dead.add(CHILD)
     assert not pool.drain(), "its parent may still notice"
     pool.now += 0 if final else 11 * SECOND
-    (record,) = pool.drain(final=final)
-    assert (record[0], record[3], record[4], record[8]) == (DONE, RETRY, "a", CHILD)
-    assert (record[10], record[-1]) == (started[3], True)
+    (attempt,) = pool.drain(final=final)
+    assert (attempt.outcome, attempt.task_id, attempt.pid) == (RETRY, "a", CHILD)
+    assert (attempt.started, attempt.counted) == (started[3], True)
     assert not pool.drain(final=True)
 
 
 def test_who_says_it_late_says_it_once(pool: Pool) -> None:
-    started, done = told()
+    started, _ = told()
     pool.drain(started)
     pool.dead.add(CHILD)
     pool.drain(lost())
     assert len(pool.drain()) == 1
     pool.now += 11 * SECOND
     assert not pool.drain()
-    pool.drain((*started[:4], CHILD + 1, *started[5:]), (*done[:8], CHILD + 1, *done[9:]))
+    pool.drain(*told(pid=CHILD + 1))
     pool.dead.add(CHILD + 1)
     pool.now += 11 * SECOND
     assert not pool.drain(final=True)
 
 
 def test_children_that_are_gone_are_forgotten(pool: Pool) -> None:
-    started, done = told()
     pool.dead |= set(range(10_000))
     for pid in range(10_000):
-        pool.drain((*started[:4], pid, *started[5:]), (*done[:8], pid, *done[9:]))
+        pool.drain(*told(pid=pid))
     assert len(pool.children._began) <= 2_000
     assert len(pool.children._ended) <= 2_000
 

@@ -1,13 +1,15 @@
 """From records to series: exact counts, honest labels, and a page that Prometheus reads."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from workers import Scrape
 
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished, SpanSink
 from instrumentation.carrier import pack
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
@@ -33,14 +35,18 @@ NOW = 1_800_000_000 * SECOND
 class Bench:
     """A collector with its recorder and the spans it wrote."""
 
-    def __init__(self, write: Callable[[Sequence[Record]], int] | None = None) -> None:
+    def __init__(self, write: SpanSink | None = None) -> None:
         self.recorder = Recorder()
-        self.written: list[Record] = []
+        self.written: list[Finished] = []
         self.collector = Collector(self.recorder, write or self._write)
 
-    def _write(self, records: Sequence[Record]) -> int:
+    def _write(self, records: Sequence[Finished]) -> int:
         self.written += records
         return 0
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return [record for record in self.written if isinstance(record, Attempt)]
 
     def scrape(self, *records: Record) -> Scrape:
         for record in records:
@@ -126,7 +132,7 @@ def test_an_acknowledgement_completes_its_attempt() -> None:
     )
     assert scrape.total("taskqueue_ack_seconds_count") == 1
     assert scrape.total("taskqueue_ack_seconds_sum") == pytest.approx(0.002)
-    assert {(r[4], r[12]) for r in bench.written} == {("1", NOW + 3 * MS), ("2", 0)}
+    assert {(a.task_id, a.acked) for a in bench.attempts} == {("1", NOW + 3 * MS), ("2", 0)}
 
 
 def test_what_was_never_acknowledged_is_written_all_the_same() -> None:
@@ -134,9 +140,9 @@ def test_what_was_never_acknowledged_is_written_all_the_same() -> None:
     pending = (NOW, NOW, NOW, NOW, NOW + MS, ACK_PENDING)
     bench.scrape(done(*pending))
     bench.scrape(done(*pending))  # delivered again
-    assert [record[12] for record in bench.written] == [0]
+    assert [attempt.acked for attempt in bench.attempts] == [0]
     bench.collector.drain(final=True)
-    assert [record[12] for record in bench.written] == [0, 0]
+    assert [attempt.acked for attempt in bench.attempts] == [0, 0]
 
 
 def test_the_first_start_is_that_of_the_present_work() -> None:

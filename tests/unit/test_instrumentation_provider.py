@@ -1,7 +1,5 @@
 """Spans through the SDK: the same ones as in a file, all of them, through whatever processors."""
 
-import os
-
 import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -13,32 +11,42 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from workers import parse_line, spans_of
 
 from instrumentation import live, spans
-from instrumentation.finished import Row
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
+from instrumentation.carrier import pack
 from instrumentation.ids import SpanIds
 from instrumentation.provider import ProviderSink
-from instrumentation.records import DONE, FAILURE, RETRY, SENT, SUCCESS, Error, Record
+from instrumentation.records import FAILURE, RETRY, SENT, SUCCESS, Error
 from instrumentation.telemetry import Telemetry
 
 TRACE, SPAN, SENDER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "1" * 16
 ERROR = ("LookupError", "kaputt \ud800", "Traceback …")
-INSTANTS = (10, 20, 0, 30, 40, 50, 60)
 
 
 def traceparent(flags: str) -> str:
     return f"00-{TRACE}-{SENDER}-{flags}"
 
 
-def done(number: int, outcome: str, flags: str, error: Error | None) -> Row:
-    return (DONE, "ok", "shop", outcome, str(number), number, TRACE, SPAN, SENDER, flags,
-            os.getpid(), error, *INSTANTS)  # fmt: skip
+def done(number: int, outcome: str, flags: str, error: Error | None) -> Attempt:
+    attempt = Attempt()
+    attempt.task, attempt.queue, attempt.outcome, attempt.error = "ok", "shop", outcome, error
+    attempt.task_id, attempt.number, attempt.span_id = str(number), number, SPAN
+    attempt.carrier = pack(traceparent(flags), 10, 20)
+    attempt.received, attempt.started, attempt.completed, attempt.acked = 30, 40, 50, 60
+    return attempt
 
 
-RECORDS: list[Record | Row] = [
+def without_context(attempt: Attempt) -> Attempt:
+    attempt.carrier, attempt.acked = "", 0
+    return attempt
+
+
+RECORDS: list[Finished] = [
     (SENT, "ok", "shop", "1", traceparent("00"), "", 10, 20, 30, None),
     (SENT, "ok", "shöp", "2", traceparent("01"), "2" * 16, 0, 20, 30, ERROR),
     done(1, SUCCESS, "00", None),
     done(2, FAILURE, "01", ERROR),
-    (*done(3, RETRY, "00", ERROR)[:8], "", "00", os.getpid(), ERROR, 0, 0, 0, 30, 40, 50, 0),
+    without_context(done(3, RETRY, "00", ERROR)),
 ]
 LINES = list(spans.lines(RECORDS, "celery", {"service.name": "x"}))
 

@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from workers import CONSUMER, ERROR, INTERNAL, PRODUCER, parse_line
 
 from instrumentation import spans
-from instrumentation.finished import Row
-from instrumentation.records import DONE, FAILURE, RETRY, REVOKED, SENT, SUCCESS, Error, Record
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
+from instrumentation.carrier import pack
+from instrumentation.ids import SpanIds
+from instrumentation.records import FAILURE, RETRY, REVOKED, SENT, SUCCESS, Error, Record
 
 TRACE, SPAN, SENDER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "1" * 16
 texts = st.text(st.characters(), max_size=20)  # with lone surrogates and controls
@@ -26,17 +29,22 @@ def done(  # noqa: PLR0913
     sender: str = SENDER,
     instants: tuple[int, ...] = (10, 20, 0, 30, 40, 50, 60),
     error: Error | None = None,
-) -> Row:
-    flags = "01" if sampled else "00"
-    return (DONE, task, queue, outcome, task_id, 1, TRACE, SPAN, sender, flags, os.getpid(), error,
-            *instants)  # fmt: skip
+) -> Attempt:
+    scheduled, sent, due, received, started, completed, acked = instants
+    attempt = Attempt()
+    attempt.task, attempt.queue, attempt.task_id, attempt.outcome = task, queue, task_id, outcome
+    header = SpanIds(TRACE, sender, sampled).traceparent() if sender else ""
+    attempt.carrier, attempt.span_id = pack(header, scheduled, sent, due), SPAN
+    attempt.received, attempt.started, attempt.completed = received, started, completed
+    attempt.acked, attempt.error = acked, error
+    return attempt
 
 
 def sent(task: str, queue: str, task_id: str, error: Error | None, parent_span: str = "") -> Record:
     return (SENT, task, queue, task_id, f"00-{TRACE}-{SENDER}-00", parent_span, 10, 20, 30, error)
 
 
-def lines(*records: Record | Row, resource: dict[str, spans.Value] | None = None) -> list[str]:
+def lines(*records: Finished, resource: dict[str, spans.Value] | None = None) -> list[str]:
     return [line for line, _ in spans.lines(records, "celery", resource or {})]
 
 

@@ -32,8 +32,8 @@ CELERY = {
 }
 ASYNCTASQ: dict[Any, list[str]] = {
     Dispatcher: ["dispatch"],
-    MsgspecSerializer: ["serialize", "deserialize"],
-    Worker: ["__init__", "_fetch_task", "_handle_task_failure", "_run"],
+    MsgspecSerializer: ["serialize"],
+    Worker: ["__init__", "_deserialize_task", "_handle_task_failure", "_process_task", "_run"],
     TaskExecutor: ["execute", "should_retry"],
     sync_task: ["execute_in_thread"],
     FunctionTask: ["_execute_sync_thread"],
@@ -155,5 +155,5 @@ def test_a_cancelled_dispatch_sent_nothing() -> None:
         asyncio.run(cancel_dispatch())
     finally:
         undo()
-    (record,) = telemetry.recorder.drain()
+    ((record,), _) = telemetry.recorder.drain()
     assert record[9][0] == "CancelledError"  # type: ignore[index]

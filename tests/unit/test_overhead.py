@@ -11,7 +11,7 @@ import pytest
 from extract import overhead
 from extract.dataset import Dataset
 from extract.manifest import Problem
-from extract.overhead import CPU, THROUGHPUT, LedgerManifest, Mark, Marks, Timing, figures, paired
+from extract.overhead import CPU, THROUGHPUT, LedgerManifest, Mark, Marks, Timing, figures
 
 #: 1,000 tasks: 900 of them in 3 s; 2 s of CPU until drained, 0.3 s after it, of which 0.06 idle.
 MARKS = Marks(
@@ -42,21 +42,41 @@ def test_a_window_without_length_is_refused(last: Mark) -> None:
         figures(msgspec.structs.replace(MARKS, last=last), 1000)
 
 
+def differing(*extra: float) -> overhead.Estimate | None:
+    """A mode that costs so much CPU more than bare, block by block."""
+    made = pd.DataFrame(
+        [("s", "throughput", "v", "v", mode, block, CPU, 100 + more, "us/task")
+         for block, cost in enumerate(extra) for mode, more in (("bare", 0), ("default", cost))],
+        columns=overhead._COLUMNS,
+    )  # fmt: skip
+    line = overhead.ledger(made, "throughput", ["v"]).line("v", "default", CPU)
+    assert line is not None
+    return line.difference
+
+
 def test_a_t_interval_by_hand() -> None:
     # s = 1, t(0.975, 2) = 4.302653 by any table
-    found = paired([1.0, 2.0, 3.0])
-    assert found.value == 2
-    assert (found.lower, found.upper) == pytest.approx(
-        (2 - 4.302653 / sqrt(3), 2 + 4.302653 / sqrt(3)), rel=1e-6
+    found = differing(1.0, 2.0, 3.0)
+    assert found is not None
+    assert (found.value, found.lower, found.upper) == pytest.approx(
+        (2, 2 - 4.302653 / sqrt(3), 2 + 4.302653 / sqrt(3)), rel=1e-6
     )
 
 
 def test_equal_differences_have_an_interval_of_no_width() -> None:
-    assert paired([0.5, 0.5]) == overhead.Estimate(0.5, 0.5, 0.5)
+    assert differing(0.5, 0.5) == overhead.Estimate(0.5, 0.5, 0.5)
 
 
 def test_one_difference_has_no_interval() -> None:
-    assert paired([0.5]) == overhead.Estimate(0.5, None, None)
+    assert differing(0.5) == overhead.Estimate(0.5, None, None)
+
+
+def test_a_figure_of_nothing_has_no_relative_change() -> None:
+    free = rows()
+    free.loc[(free["metric"] == CPU) & (free["mode"] == "default"), "value"] = 0.0
+    line = overhead.ledger(free, "throughput", ["fast"]).line("fast", "default", CPU)
+    assert line is not None
+    assert (line.change, line.difference is None) == (None, False)
 
 
 #: Throughput and CPU of each mode. Bare differs between blocks by a factor: it must fall out.

@@ -3,19 +3,24 @@
 import math
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from frames import attempt, calm, frame
 from reports import FASTER, START, run
 
 from extract import report
-from extract.doubts import Doubt
+from extract.manifest import Problem, ProfileRecord
 from extract.report import distributions
 from extract.report.answers import answer
 from extract.report.charts import charts
+from extract.report.flame import profiles
 from extract.report.view import View, views
+from extract.report.waterfalls import waterfalls
 from extract.timeline import follow
 
 
@@ -186,19 +191,89 @@ def test_overhead_is_shown_where_it_was_measured(tmp_path: Path) -> None:
     ])  # fmt: skip
     bare = page(tmp_path, run({"s": (FASTER, {})})).text
     assert "Not measured in this run: taskscope overhead --into DIR" in bare
-    doubt = Doubt("ledger", "it shifts the ratio", "Mind it.")
-    costs = {"s": report.Cost("Instrumentation costs a little.", (doubt,))}
-    made = replace(run({"s": (FASTER, {})}, overhead=ledger), costs=costs)
+    costs = ["Instrumentation costs a little."]
+    made = replace(run({"s": (FASTER, {})}, overhead=ledger.assign(scenario="s")), costs=costs)
     found = page(tmp_path, made)
     assert "Not measured in this run" not in found.text
     assert "Instrumentation costs a little." in found.text
     assert "Instrumentation costs a little." in (tmp_path / "summary.md").read_text()
-    assert "proven, with doubts (ledger)" in found.text
     shown = [n for n in found.numbers if n["title"].startswith("overhead.parquet: ")]
     assert [float(n["data-value"]) for n in shown] == [5002, 5002, 4902, 4902]
     assert {n["href"].removeprefix("#") for n in shown} <= found.ids
     assert "5,002 tasks/s" in found.text
     assert "4,902 µs/task" in found.text
+
+
+def test_the_slowest_tasks_are_drawn_with_their_cause(tmp_path: Path) -> None:
+    rows = [
+        *calm(20, variant="a"),
+        attempt("<b>slow</b>", 3000, 3001, 3002, 3402, variant="a", acked=3403),
+        *calm(20, variant="b"),
+        attempt("of-an-invalid-cell", 3000, 3001, 3002, 9000, variant="b", repetition=2),
+    ]
+    made = run({"s": (FASTER, {("b", 2): "swapped"})})
+    cells = tuple(msgspec.structs.replace(c, start=float(START)) for c in made.manifest.cells)
+    manifest = msgspec.structs.replace(made.manifest, cells=cells)
+    made = replace(made, manifest=manifest, data=replace(made.data, tasks=frame(rows)))
+    first, second = waterfalls(only(made))
+    assert (first.variant, second.variant) == ("a", "b")
+    assert len(first.falls) == len(second.falls) == 5
+    assert "of-an-invalid-cell" not in {fall.task_id for fall in second.falls}
+    slow = first.falls[0]
+    assert (slow.causes[0].kind, slow.text) == ("slow itself", "403 ms")
+    assert [(b.title, b.text, b.share) for b in slow.bars] == [
+        ("broker wait", "1 ms", "0%"), ("prefetch wait", "1 ms", "0%"),
+        ("execution", "400 ms", "99%"), ("acknowledgement", "1 ms", "0%"),
+    ]  # fmt: skip
+    for before, after in pairwise(slow.bars):  # each begins where the one before ended
+        assert after.left == pytest.approx(before.left + before.width)
+    assert slow.bars[-1].left + slow.bars[-1].width == pytest.approx(100)
+    text = report.write(tmp_path, made)[0].read_text()
+    words = " ".join(Page(text).text.split())
+    assert "Cause: slow itself. Executing it took 400 ms of 403 ms (99%)." in words
+    assert "<b>slow</b>" in words
+    assert "<b>slow</b>" not in text
+    assert "| a | 403 ms | execution 99% | slow itself |" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_run_without_tasks_has_no_slowest(tmp_path: Path) -> None:
+    made = run({"s": (FASTER, {})})
+    made = replace(made, data=replace(made.data, tasks=made.data.tasks.iloc[:0]))
+    assert list(waterfalls(only(made))) == []
+    assert "the slowest tasks" not in page(tmp_path, made).text
+
+
+def test_profiles_are_drawn_to_scale_and_marked_as_in_no_figure(tmp_path: Path) -> None:
+    stacks = {("worker process", "main (a.py:1)", "run (a.py:5)", "f (b.py:2)"): 600,
+              ("worker process", "main (a.py:1)", "run (a.py:5)", "<g> (b.py:9)"): 300,
+              ("its child processes", "f (b.py:2)"): 99,
+              ("its child processes", "h (c.py:1)"): 1}  # fmt: skip
+    record = ProfileRecord("s", "f", "a", "cpu", 5000, 2.5, "profiles/s-a-cpu.folded",
+                           "profiles/s-a-cpu.svg")  # fmt: skip
+    missing = ProfileRecord("s", "f", "b", "memory", problems=(
+        Problem("memory profile", "memray is not installed", "Install it."),))  # fmt: skip
+    plain = run({"s": (FASTER, {}), "t": (FASTER, {})})
+    made = replace(plain, profiles=[(record, stacks), (missing, {})])
+    drawn, without = profiles(made, next(views(made)))
+    boxes = {(box.row, box.name): (box.left, box.width) for box in drawn.boxes}
+    assert boxes == {
+        (0, "its child processes"): (0, 10), (1, "f (b.py:2)"): (0, pytest.approx(9.9)),
+        (0, "worker process"): (10, 90),
+        (1, "run (a.py:5)"): (10, 90),  # main only passes on to run, and shares its box
+        (2, "<g> (b.py:9)"): (10, 30), (2, "f (b.py:2)"): (40, 60),
+    }  # fmt: skip
+    assert drawn.hottest[0] == ("f (b.py:2)", "69.9%")
+    assert without.boxes == ()
+    text = report.write(tmp_path, made)[0].read_text()
+    words = " ".join(Page(text).text.split())
+    assert "it is in no figure, verdict or export" in words
+    assert "1,000 samples by py-spy, over 5,000 tasks, for which it used 2.5 s of CPU" in words
+    assert "memray is not installed. Install it." in words
+    assert 'href="../profiles/s-a-cpu.svg"' in text
+    assert "<g> (b" not in text
+    assert "Title of t: profiles" not in words
+    unprofiled = Page(report.write(tmp_path, plain)[0].read_text())
+    assert unprofiled.numbers == Page(text).numbers  # they change no figure
 
 
 def test_charts_come_as_files(tmp_path: Path) -> None:

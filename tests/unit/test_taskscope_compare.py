@@ -1,6 +1,7 @@
 """`taskscope compare`: what it prints of made-up runs, and what it says to a wrong question."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pytest
 from made_runs import made_run
 
 from extract import overhead
-from taskscope import cli
+from taskscope import cli, show
 
 type Values = dict[tuple[str, str], Sequence[float | None]]
 
@@ -69,20 +70,53 @@ def direct(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int,
     return code, out, err
 
 
-def test_verdicts_come_first_then_table_doubts_settings_and_audit(run: Path) -> None:
+def test_settings_then_figures_doubts_and_the_answer_last(run: Path) -> None:
     code, out, _ = compare(run)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].startswith("a has ")
-    assert "times the throughput of b (95 % interval " in lines[0]
-    assert lines[0].endswith("6 blocks). That is better.")
     rows = {line.split(",")[0].strip(): line for line in lines if line.startswith((" ↑", " ↓"))}
     assert rows["↑ throughput"].rstrip().endswith("better")
     assert "199.5 ±1.5%" in rows["↓ end to end p99"]
     assert rows["↓ tasks failed"].rstrip().endswith("equivalent")
     assert "↓ ack p50" not in rows
     assert "6 valid" in out
-    assert out.index("Settings") < out.index("Audit: all 18 cells are exact.")
+    parts = ("Settings", "What decides", "Further figures", "Made up: Choose a.",
+             "Audit: all 18 cells are exact.")  # fmt: skip
+    order = [out.index(part) for part in parts]
+    assert order == sorted(order)
+    at = lines.index("Made up: Choose a.")
+    assert lines[at + 1].startswith("The throughput of a is 4.0")
+    assert "× as high as that of b: " in lines[at + 1]
+    assert lines[at + 1].endswith(", 6 blocks).")
+    assert lines[at + 2] == (
+        "How sure: proven: the chance that any verdict on what decides is wrong is at most 5 %."
+    )
+    assert lines[at + 3] == "a is better in throughput and end-to-end time of the slowest 1 %."
+
+
+def test_in_a_narrow_terminal_no_number_is_broken(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = direct(capsys, run)[1]
+    monkeypatch.setattr(show, "_NARROW", 1000)
+    narrow = direct(capsys, run)[1]
+    for out, spread in ((wide, True), (narrow, False)):
+        row = next(line for line in out.splitlines() if line.startswith(" ↑ throughput, tasks/s"))
+        assert ("±" in row) is spread
+        assert re.search(r" \d+(±| |\.).* \d\.\d+ \(\d\.\d+ to \d\.\d+\)  better", row)
+
+
+def test_what_decides_is_a_family_by_itself(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = json.loads(direct(capsys, run, "--json")[1])["comparisons"]
+    assert found["deciding"] == 2
+    sizes = [v["evidence"]["difference"]["family"] for v in found["verdicts"]]
+    assert [v["metric"] for v in found["verdicts"]] == [
+        "throughput", "end_to_end_p99", "tasks_failed",
+    ]  # fmt: skip
+    assert sizes == [2, 2, 0]  # that no task failed has no spread, and is no claim
+    assert found["answer"]["choice"] == "Choose a."
+    (asked,) = json.loads(direct(capsys, run, "--metric", "throughput", "--json")[1])["comparisons"]
+    assert (asked["deciding"], asked["answer"]) == (0, None)
 
 
 def test_the_pair_the_metric_and_the_margin_are_as_asked(
@@ -241,13 +275,16 @@ def test_what_instrumentation_costs_is_said_where_it_was_measured(
     assert comparison["overhead"]["lines"]
 
 
-def test_a_bias_that_is_shown_is_a_doubt(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    put_ledger(run, blocks=1)
-    assert "Doubt: ledger" not in direct(capsys, run)[1]
-    put_ledger(run, blocks=3)
-    out = direct(capsys, run)[1]
-    assert "Doubt: ledger (all): instrumentation shifts the ratio of their throughputs by" in out
-    assert out.count("by +8.9 % (+8.9 to +8.9). A difference that is no larger") == 1
+def test_a_bias_is_a_doubt_where_it_is_of_the_size_of_the_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for factor, doubted in ((1.0, False), (0.25 * 1.12, True)):  # four times as fast, 12 % faster
+        run = made_run(tmp_path / f"at-{factor}", values(factor))
+        put_ledger(run, blocks=3)
+        out = direct(capsys, run)[1]
+        shift = "instrumentation shifts the ratio of their throughput by +8.9 % (+8.9 to +8.9)"
+        assert (f"Doubt: ledger (throughput): {shift}, which could be " in out) is doubted
+        assert ("of the difference found. Measure a ledger" in out) is doubted
 
 
 WRONG: dict[str, tuple[list[str], str, str]] = {

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from extract.dataset import Dataset
 from extract.exceptions import Failure, failures
 from extract.manifest import Manifest
-from instrumentation.records import DONE
+from instrumentation.attempt import Attempt
+from instrumentation.carrier import pack
 from instrumentation.spans import lines
 from taskscope import grafana
 from taskscope.cli import app
@@ -44,12 +45,20 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _done(row: dict[str, Any]) -> Any:
-    error = ("LookupError", EVIL, "stack")
-    instants = (0, row["sent_ns"], 0, row["received_ns"], row["started_ns"],
-                row["completed_ns"], 0)  # fmt: skip
-    return (DONE, "job", "q", "failure", row["task_id"], 1, row["trace_id"], row["span_id"],
-            "0" * 16, "00", 7, error, *instants)  # fmt: skip
+def _done(row: dict[str, Any]) -> Attempt:
+    failed = Attempt()
+    failed.task, failed.queue, failed.task_id, failed.outcome = (
+        "job",
+        "q",
+        row["task_id"],
+        "failure",
+    )
+    failed.span_id, failed.error = row["span_id"], ("LookupError", EVIL, "stack")
+    failed.carrier = pack(f"00-{row['trace_id']}-{'1' * 16}-00", 0, row["sent_ns"])
+    failed.received, failed.started, failed.completed = (
+        row[f"{stage}_ns"] for stage in ("received", "started", "completed")
+    )
+    return failed
 
 
 def shown(*arguments: object, width: int = 100, **environ: str) -> str:

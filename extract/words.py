@@ -64,6 +64,8 @@ def interval(value: float, low: float | None, high: float | None) -> str:
         form = _form(1 / value, inverted)
         texts = [f"{end:{form}}×" for end in reversed(inverted)]
         return _range(texts, high, low) + " lower"
+    if (value >= _TWICE or 0 < value <= 1 / _TWICE) and min(ends) > 0:
+        return _range([ratio(end) for end in ends], low, high)
     changes = [100 * (end - 1) for end in ends]
     write = _percent(100 * (value - 1), changes)
     words = [f"{write(abs(c))} {'higher' if c >= 0 else 'lower'}" for c in changes]
