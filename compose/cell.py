@@ -2,17 +2,22 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from compose import services
+from compose.affinity import pinned
 from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.process import Process, free_port
 from compose.telemetry import telemetry_environment
+from exporters.marks import Mark, Marks
 from instrumentation.server import Announcement
 
 _WORKER_GRACE_SECONDS = 15.0
@@ -21,7 +26,11 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What runs in one cell. `labels` identify it in every series and span."""
+    """What runs in one cell. `labels` identify it in every series and span.
+
+    With `together`, another cell runs at the same time; `cores` are what worker and generator may
+    use, () meaning all.
+    """
 
     framework: str
     worker: WorkerSettings
@@ -29,13 +38,21 @@ class CellSpec:
     in_flight: int
     labels: Mapping[str, str]
     trace_ratio: float
+    together: bool = False
+    cores: tuple[int, ...] = ()
 
 
 class Cell:
     """Started when made; `stop` ends generator, worker and exporters, in that order."""
 
-    def __init__(
-        self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str], work: Path
+    def __init__(  # noqa: PLR0913 - where a cell lives, and beside what
+        self,
+        spec: CellSpec,
+        directory: Path,
+        targets: Path,
+        environ: Mapping[str, str],
+        work: Path,
+        services_roles: Mapping[str, list[int]],
     ) -> None:
         self._spec = spec
         self._directory = directory
@@ -44,7 +61,10 @@ class Cell:
         # A framework is set by its variant, and not behind the user's back by variables around.
         self._environ = {k: v for k, v in environ.items() if not k.startswith(module.VARIABLES)}
         self._work = work
+        self._marks = Marks(together=spec.together)
         self._processes: list[Process] = []
+        self.mark()
+        self._write_roles(services_roles)
         self.exporters = self._start_exporters()
         self.worker = self._start("worker", module.worker(spec.worker))
         plan: dict[str, object] = {
@@ -55,10 +75,8 @@ class Cell:
         }
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
-        self.roles: dict[str, list[int]] = {
-            "worker": [self.worker.pid],
-            "generator": [self.generator.pid],
-        }
+        own = {"worker": [self.worker.pid], "generator": [self.generator.pid]}
+        self._write_roles({**services_roles, **own})
 
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
         spec = self._spec
@@ -66,9 +84,28 @@ class Cell:
             role, spec.labels, spec.trace_ratio, self._directory / "traces", self._targets
         )
         environ = {**self._environ, **telemetry}
-        process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
+        with pinned(spec.cores):
+            process = Process(role, command, self._log(role), environ, cwd=self._work, piped=piped)
         self._processes.append(process)
         return process
+
+    def file(self, name: str) -> Path:
+        """Return where a file of this cell lies that its exporters read again and again."""
+        suffix = f"-{self._spec.labels['variant']}" if self._spec.together else ""
+        return self._work / f"{name}{suffix}.json"
+
+    def _write_roles(self, roles: Mapping[str, list[int]]) -> None:
+        path = self.file("roles")
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(roles))
+        temporary.replace(path)
+
+    def mark(self, *names: str, at: float | None = None) -> None:
+        """Let people who watch know that the cell has reached these marks, now or at an instant."""
+        instant = time.time() if at is None else at
+        added = (Mark(name, instant) for name in names)
+        self._marks = msgspec.structs.replace(self._marks, marks=(*self._marks.marks, *added))
+        self._marks.store(self.file("marks"))
 
     def _start_exporters(self) -> Process:
         port = free_port()
@@ -76,7 +113,8 @@ class Cell:
             port,
             framework=self._spec.framework,
             queue=self._spec.worker.queue,
-            roles=self._work / "roles.json",
+            roles=self.file("roles"),
+            marks=self.file("marks"),
             redis_url=self._spec.worker.redis_url,
         )
         log = self._log("exporters")

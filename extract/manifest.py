@@ -48,8 +48,20 @@ class CellRecord(msgspec.Struct, frozen=True):
         }
 
 
+class Share(msgspec.Struct, frozen=True):
+    """What one of two variants that ran at once had; no cores where they were not divided."""
+
+    scenario: str
+    variant: str
+    concurrency: int
+    cores: tuple[int, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
+    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL.
+
+    `together` is () unless the variants ran at once: then the run was for watching only.
+    """
 
     session: str
     created: str
@@ -62,6 +74,7 @@ class Manifest(msgspec.Struct, frozen=True):
     scenarios: tuple[dict[str, Any], ...]
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
+    together: tuple[Share, ...] = ()
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:

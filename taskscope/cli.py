@@ -17,6 +17,7 @@ from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope import together as both
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.overhead_show import outcome
@@ -77,6 +78,11 @@ def run(  # noqa: PLR0913 - the options of a run
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="Both sides at once, with half of the machine each, "
+                     "to watch them live: no verdict comes of it."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure scenarios and compare their headline variants.
@@ -88,6 +94,8 @@ def run(  # noqa: PLR0913 - the options of a run
 
         taskscope run my.toml --rate 200 --out runs/at-200 --json > result.json
 
+        taskscope run known-answer --together --grafana-url http://127.0.0.1:3000
+
     """
     chosen = [
         load_scenario(name).override(
@@ -96,10 +104,12 @@ def run(  # noqa: PLR0913 - the options of a run
         )
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
+    if together:
+        chosen = [both.halve(scenario, chosen=bool(variant)) for scenario in chosen]
     check_scenarios(chosen)
     directory = rundir.create(out, "-".join(scenario.name for scenario in chosen))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio)
-    watch = Watch(_progress(), len(plan(chosen)))
+    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, together)
+    watch = Watch(_progress(), len(both.steps(plan(chosen), together=together)))
     with _keeping(directory):
         manifest = run_session(chosen, options, watch)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
@@ -324,6 +334,7 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
     from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
 
     manifest = rundir.open_run(directory)
+    both.refuse(manifest, directory)
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
     _print(as_json, {"page": written[0], "files": written},
            lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
@@ -350,6 +361,12 @@ def doctor(*, as_json: Json = False) -> None:
 
 
 def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool) -> None:
+    if manifest.together:
+        document = both.outcome(directory, manifest, data)
+        _print(as_json, document, lambda: typer.echo("\n".join(both.described(document))))
+        if document["problems"]:
+            raise typer.Exit(_INVALID)
+        return
     from taskscope.summary import summarise  # noqa: PLC0415 - brings scipy, which takes long
 
     summary = summarise(directory, manifest, data)

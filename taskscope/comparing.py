@@ -11,7 +11,7 @@ from extract.conditions import Condition, State, judge, parse_condition, parse_m
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from extract.questions import QuestionError, require
-from taskscope import differences, rundir
+from taskscope import differences, rundir, together
 from taskscope.derive import load
 from taskscope.errors import UsageError
 from taskscope.summary import (
@@ -98,6 +98,7 @@ def explained() -> Iterator[None]:
 
 def _open(directory: Path) -> _Run:
     manifest = rundir.open_run(directory)
+    together.refuse(manifest, directory)
     return _Run(directory, manifest, load(directory, manifest))
 
 

@@ -23,6 +23,7 @@ from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.scenario import Scenario
+from taskscope.together import stated, steps
 from taskscope.values import nearest
 from taskscope.watch import Watch
 
@@ -37,6 +38,7 @@ class RunOptions:
     redis_url: str | None
     prometheus_url: str | None
     trace_ratio: float
+    together: bool = False
 
 
 def check_scenarios(scenarios: Sequence[Scenario]) -> None:
@@ -78,22 +80,22 @@ def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifes
         manifest = _manifest(scenarios, cells, options, found)
         with rundir.writing(options.directory):
             manifest.write(options.directory)
-            return _measure_all(cells, manifest, options, watch)
+            return _measure_all(steps(cells, together=options.together), manifest, options, watch)
 
 
 def _measure_all(
-    cells: list[PlannedCell], manifest: Manifest, options: RunOptions, watch: Watch
+    plan: list[tuple[PlannedCell, ...]], manifest: Manifest, options: RunOptions, watch: Watch
 ) -> Manifest:
     status: Status = "failed"
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
-            for number, planned in enumerate(cells, start=1):
+            for number, step in enumerate(plan, start=1):
                 interruption.check()
-                watch.cell(number, planned)
-                record = measure(stack, planned, manifest.session, options.trace_ratio, watch.phase)
-                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
+                watch.step(number, step)
+                records = measure(stack, step, manifest.session, options.trace_ratio, watch.phase)
+                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, *records))
                 manifest.write(options.directory)
-                watch.finished(record)
+                watch.finished(records)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -154,6 +156,7 @@ def _manifest(
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
         order=tuple(f"{c.scenario.name}/{c.variant.name}/{c.repetition}" for c in cells),
+        together=tuple(stated(steps(cells, together=True))) if options.together else (),
     )
 
 
