@@ -52,6 +52,7 @@ class Cell:
         targets: Path,
         environ: Mapping[str, str],
         work: Path,
+        *,
         services_roles: Mapping[str, list[int]],
     ) -> None:
         self._spec = spec

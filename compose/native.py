@@ -138,7 +138,8 @@ class NativeStack:
 
     def start_cell(self, spec: CellSpec) -> Cell:
         """Start a cell's processes; they are not ready yet."""
-        cell = Cell(spec, self._directory, self.targets, self._environ, self._work, self._roles)
+        cell = Cell(spec, self._directory, self.targets, self._environ, self._work,
+                    services_roles=self._roles)  # fmt: skip
         self._cells.append(cell)
         cell.mark("run", at=self._began)
         return cell

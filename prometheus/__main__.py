@@ -13,10 +13,10 @@ from queries import rules
 
 _HEAD = "# Generated from queries/{folder}/ by `python -m prometheus`: change it there.\n"
 _ABOUT = {
-    "recorded": "# What people watch while a run goes on. Results never come from here: rate() extrapolates, so\n"
-    "# results are differences of samples instead.\n",
+    "recorded": "# What people watch while a run goes on. Results never come from here: rate()\n"
+    "# extrapolates, so results are differences of samples instead.\n",
     "known": "# The same facts under the names that people know from elsewhere.\n",
-    "alerts": "# Made for scrapes and evaluations each second, as taskscope's own Prometheus does.\n",
+    "alerts": "# Made for a scrape each second, as taskscope's own Prometheus does.\n",
 }
 
 

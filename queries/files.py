@@ -11,7 +11,7 @@ from string import Template
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent
-_PARAMETERS: Final = ("framework", "role", "stage", "quantile")
+_PARAMETERS: Final[tuple[str, ...]] = ("framework", "role", "stage", "quantile")
 
 
 def family(path: Path) -> Iterator[tuple[dict[str, str], str]]:

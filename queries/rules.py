@@ -14,7 +14,7 @@ from typing import Final
 from queries.files import FOLDER, family
 
 CELL: Final = "session, scenario, framework, variant, repetition"
-_LABELS: Final = ("stage", "quantile")
+_LABELS: Final[tuple[str, ...]] = ("stage", "quantile")
 
 
 @dataclass(frozen=True, slots=True)

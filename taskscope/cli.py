@@ -80,8 +80,11 @@ def run(  # noqa: PLR0913 - the options of a run
     ] = 0.01,
     together: Annotated[
         bool,
-        typer.Option("--together", help="Both sides at once, with half of the machine each, "
-                     "to watch them live: no verdict comes of it."),
+        typer.Option(
+            "--together",
+            help="Both sides at once, with half of the machine each, "
+            "to watch them live: no verdict comes of it.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -1,0 +1,66 @@
+"""What the dashboards ask, one question after another, as Grafana would send it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import grafana
+from grafana.panels import SCALE
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query, where it stands, and by which name the catalogue has it."""
+
+    dashboard: str
+    place: str
+    name: str
+    kind: Literal["range", "instant", "labels", "traces"]
+    text: str
+    points: int = 1000
+
+    @property
+    def for_scale(self) -> bool:
+        return self.place.endswith(SCALE)
+
+    def interpolated(self, variables: Mapping[str, str]) -> str:
+        """Put values in place of Grafana's variables; KeyError for one that has none."""
+        return re.sub(r"\$(\w+)", lambda found: variables[found[1]], self.text)
+
+
+def questions() -> Iterator[Question]:
+    """Yield every query of every dashboard: of panels, of variables, of annotations."""
+    for uid, dashboard in grafana.dashboards().items():
+        for panel in charts(dashboard):
+            for target in panel["targets"]:
+                yield _of_target(uid, panel, target)
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                yield _of_variable(uid, variable)
+        for mark in dashboard["annotations"]["list"]:
+            if mark["datasource"]["type"] == "prometheus":
+                name = mark["target"]["refId"]
+                yield Question(uid, f"mark {mark['name']}", name, "range", mark["expr"], 100)
+
+
+def charts(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the panels that show something."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def _of_target(uid: str, panel: Mapping[str, Any], target: Mapping[str, Any]) -> Question:
+    reference = target["refId"]
+    place, name = f"{panel['title']}: {reference}", reference.removesuffix(SCALE)
+    if target["datasource"]["type"] == "tempo":
+        return Question(uid, place, name, "traces", target["query"])
+    kind: Literal["instant", "range"] = "instant" if target["instant"] else "range"
+    return Question(uid, place, name, kind, target["expr"], panel.get("maxDataPoints", 1000))
+
+
+def _of_variable(uid: str, variable: Mapping[str, Any]) -> Question:
+    query = variable["query"]["query"]
+    name, place = variable["query"]["refId"], f"variable {variable['name']}"
+    if found := re.fullmatch(r"query_result\((.*)\)", query, re.DOTALL):
+        return Question(uid, place, name, "instant", found[1])
+    return Question(uid, place, name, "labels", query)
