@@ -1,34 +1,34 @@
 """Write the dashboards: `python -m grafana`."""
 
 import json
+import pkgutil
+from importlib import import_module
 
-from grafana import FOLDER, asynctasq, celery, comparison, slow_tasks, system
-
-_DASHBOARDS = {
-    "comparison": comparison.dashboard,
-    "asynctasq": asynctasq.dashboard,
-    "celery": celery.dashboard,
-    "system": system.dashboard,
-    "slow-tasks": slow_tasks.dashboard,
-}
+import grafana
 
 
 def files() -> dict[str, str]:
-    """Return the content of every dashboard's file by its name."""
+    """Return the content of every dashboard's file by its name.
+
+    Dashboards are found by their shape: a module with a function `dashboard` is one.
+    """
+    names = [found.name for found in pkgutil.iter_modules(grafana.__path__)]
+    modules = {name: import_module(f"grafana.{name}") for name in names if name != "__main__"}
     return {
-        f"{name}.json": json.dumps(build(), indent=2, ensure_ascii=False) + "\n"
-        for name, build in _DASHBOARDS.items()
+        f"{name.replace('_', '-')}.json": json.dumps(module.dashboard(), indent=2) + "\n"
+        for name, module in modules.items()
+        if hasattr(module, "dashboard")
     }
 
 
 def main() -> None:
     """Write all files, and remove those of dashboards that are no more."""
     current = files()
-    for path in FOLDER.glob("*.json"):
+    for path in grafana.FOLDER.glob("*.json"):
         if path.name not in current:
             path.unlink()
     for name, content in current.items():
-        (FOLDER / name).write_text(content)
+        (grafana.FOLDER / name).write_text(content)
 
 
 if __name__ == "__main__":

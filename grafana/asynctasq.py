@@ -20,7 +20,7 @@ def dashboard() -> dict[str, Any]:
         curves("Processes", [Shown("worker_processes", CELL)],
                Look(note="One, and those of the process pool once it is used.")),
     ]  # fmt: skip
-    return framework.dashboard(
+    return framework.of_framework(
         "AsyncTasQ",
         "asynctasq",
         "One variant of AsyncTasQ: stages, and how busy its event loop is.",

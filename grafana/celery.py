@@ -22,7 +22,7 @@ def dashboard() -> dict[str, Any]:
                Look(note="A prefork pool has one for each unit of concurrency, and its parent; "
                          "threads and gevent have one in all.")),
     ]  # fmt: skip
-    return framework.dashboard(
+    return framework.of_framework(
         "Celery",
         "celery",
         "One variant of Celery: stages, what is prefetched, and the pool.",

@@ -9,7 +9,9 @@ from grafana.frame import CELL, Row
 from grafana.panels import Look, Shown, curves, heat_map
 
 
-def dashboard(title: str, framework: str, description: str, own: Sequence[Row]) -> dict[str, Any]:
+def of_framework(
+    title: str, framework: str, description: str, own: Sequence[Row]
+) -> dict[str, Any]:
     """Return the dashboard of one framework; `own` are the rows that it alone has."""
     variants = frame.of_cells(
         "variant", "Variant", f'{frame.SCENARIO}, framework="{framework}"', of="variant"

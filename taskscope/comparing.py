@@ -132,6 +132,7 @@ def _within(run: _Run, pair: tuple[str, str] | None, asked: _Asked) -> Summary:
 
 def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
     older = rundir.open_run(baseline)
+    together.refuse(older, baseline)
     if older.session == run.manifest.session:
         raise UsageError(
             f"{baseline} and {run.directory} are the same run.",
