@@ -10,14 +10,14 @@ import grafana
 def files() -> dict[str, str]:
     """Return the content of every dashboard's file by its name.
 
-    Dashboards are found by their shape: a module with a function `dashboard` is one.
+    Dashboards are found by their shape: a module with a function `build_dashboard` is one.
     """
     names = [found.name for found in pkgutil.iter_modules(grafana.__path__)]
     modules = {name: import_module(f"grafana.{name}") for name in names if name != "__main__"}
     return {
-        f"{name.replace('_', '-')}.json": json.dumps(module.dashboard(), indent=2) + "\n"
+        f"{name.replace('_', '-')}.json": json.dumps(module.build_dashboard(), indent=2) + "\n"
         for name, module in modules.items()
-        if hasattr(module, "dashboard")
+        if hasattr(module, "build_dashboard")
     }
 
 

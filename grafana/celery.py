@@ -7,7 +7,7 @@ from grafana.frame import CELL
 from grafana.panels import Look, Shown, curves
 
 
-def dashboard() -> dict[str, Any]:
+def build_dashboard() -> dict[str, Any]:
     """Return the dashboard."""
     prefetch = [
         curves("Prefetched and not begun", [Shown("waiting_in_worker", CELL)],

@@ -12,7 +12,7 @@ _LATE: Final = (0.005, 0.01)  # seconds behind schedule; the audit refuses a cel
 _SAME_SCALE: Final = "Both sides have the same scale."
 
 
-def dashboard() -> dict[str, Any]:
+def build_dashboard() -> dict[str, Any]:
     """Return the dashboard."""
     return frame.build(
         "Comparison",

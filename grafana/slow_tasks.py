@@ -19,7 +19,7 @@ _SPANS: Final = (
 _EXEMPLARS: Final = Look(note="A point is one task: hover over it, and follow its trace id.")
 
 
-def dashboard() -> dict[str, Any]:
+def build_dashboard() -> dict[str, Any]:
     """Return the dashboard."""
     every = model.VariableOption(text="All", value="$__all", selected=True)
     return frame.build(

@@ -8,7 +8,7 @@ from grafana.panels import Look, Shown, curves, figure
 _CELLS: Final = f'{frame.SCENARIO}, repetition=~"$repetition"'
 
 
-def dashboard() -> dict[str, Any]:
+def build_dashboard() -> dict[str, Any]:
     """Return the dashboard."""
     return frame.build(
         "System",
