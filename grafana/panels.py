@@ -20,14 +20,13 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heatmap_values
 from grafana_foundation_sdk.models import tempo as tempo_values
 
+from grafana.questions import SCALE
 from queries.watching import Live, live, searches
 
 METRICS: Final = model.DataSourceRef(type_val="prometheus", uid="${metrics}")
 TRACES: Final = model.DataSourceRef(type_val="tempo", uid="${traces}")
 #: Grafana's names of units; what is not here is counted, and shown as it is called.
 _UNITS: Final = {"s": "s", "bytes": "bytes", "bytes/s": "binBps", "ratio": "suffix:×"}
-#: What the reference of a query ends in that is there for its scale alone; others are named as is.
-SCALE: Final = "-for-scale"
 _FEWER_POINTS: Final = 400  # a curve has no more detail than this, and costs as much
 
 type Panel = Builder[model.Panel]

@@ -12,7 +12,6 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from dashboards import Question, questions
 from made_runs import made_run
 from pipeline import Finished, Run, manifest, started, table, taskscope
 from promtool import promtool
@@ -20,6 +19,7 @@ from promtool import promtool
 from compose.affinity import halves
 from compose.native import replayed_prometheus
 from extract.promql import selector
+from grafana.questions import Question, questions
 from queries.rules import known, recorded
 from queries.watching import live
 
@@ -132,28 +132,18 @@ def _cores(run: Run) -> dict[str, set[int]]:
     return found
 
 
-def _values(variant: str, session: str, seconds: float, step: float) -> dict[str, str]:
-    """Return what Grafana puts in place of the variables, with this variant on the left."""
-    (other,) = set(VARIANTS) - {variant}
-    return {
-        "session": session, "scenario": "watched", "variant": variant, "left": variant,
-        "right": other, "repetition": ".*", "__range": f"{round(seconds)}s",
-        "__rate_interval": f"{max(step + 1, 4):g}s",
-    }  # fmt: skip
-
-
 def _answers(watched: Watched, question: Question, variant: str) -> int:
-    """Ask as Grafana would, for a range that ends as the run does; count the values."""
-    begin, end = watched.range
-    step = max(1, (end - begin) / question.points)
-    text = question.interpolated(_values(variant, watched.run.session, end - begin, step))
-    if question.kind == "instant":
-        return len(watched.get("query", query=text, time=end)["result"])
+    """Ask as Grafana would, with this variant on the left; count the values."""
+    (other,) = set(VARIANTS) - {variant}
+    chosen = {
+        "session": watched.run.session, "scenario": "watched", "variant": variant,
+        "left": variant, "right": other, "repetition": ".*",
+    }  # fmt: skip
+    path, parameters = question.request(chosen, *watched.range)
+    found = watched.get(path, **parameters)
     if question.kind == "range":
-        found = watched.get("query_range", query=text, start=begin, end=end, step=step)
         return sum(len(series["values"]) for series in found["result"])
-    match, label = text.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-    return len(watched.get(f"label/{label}/values", **{"match[]": match}, start=begin, end=end))
+    return len(found if question.kind == "labels" else found["result"])
 
 
 @pytest.mark.parametrize(("question", "variant"), CASES)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboards import Question, charts, questions
 
 import grafana
 from grafana.__main__ import files
+from grafana.questions import Question, charts, questions
 from queries.watching import live, searches
 
 ROOT = Path(__file__).parents[2]

@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import grafana
-from grafana.panels import SCALE
+
+#: What the query is called in a panel that has it for its scale alone.
+SCALE: Final = "-for-scale"
+_SCRAPE_SECONDS: Final = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A query, where it stands, and by which name the catalogue has it."""
+    """A query, where it stands, by which name the catalogue has it, and how fine its answer is."""
 
     dashboard: str
     place: str
@@ -20,13 +23,23 @@ class Question:
     text: str
     points: int = 1000
 
-    @property
-    def for_scale(self) -> bool:
-        return self.place.endswith(SCALE)
+    def request(
+        self, variables: Mapping[str, str], begin: float, end: float
+    ) -> tuple[str, dict[str, Any]]:
+        """Return path and parameters of the request to Prometheus for a range, in Unix seconds.
 
-    def interpolated(self, variables: Mapping[str, str]) -> str:
-        """Put values in place of Grafana's variables; KeyError for one that has none."""
-        return re.sub(r"\$(\w+)", lambda found: variables[found[1]], self.text)
+        KeyError for a variable of the dashboard that has no value.
+        """
+        step = max(_SCRAPE_SECONDS, (end - begin) / self.points)
+        window = max(step + _SCRAPE_SECONDS, 4 * _SCRAPE_SECONDS)  # as Grafana computes it
+        own = {"__range": f"{round(end - begin)}s", "__rate_interval": f"{window:g}s"}
+        text = re.sub(r"\$(\w+)", lambda found: {**variables, **own}[found[1]], self.text)
+        if self.kind == "instant":
+            return "query", {"query": text, "time": end}
+        if self.kind == "range":
+            return "query_range", {"query": text, "start": begin, "end": end, "step": step}
+        match, label = text.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+        return f"label/{label}/values", {"match[]": match, "start": begin, "end": end}
 
 
 def questions() -> Iterator[Question]:
