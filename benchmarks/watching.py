@@ -1,9 +1,8 @@
 """What it costs Prometheus to be watched: .venv/bin/python -m benchmarks.watching [minutes].
 
 A run with both sides at once fills the range that the Comparison dashboard shows (15 minutes,
-unless one says less). Then periods in which all its queries are polled each 5 seconds, as Grafana
-does,
-alternate with periods in which nobody asks; both are timed by Prometheus' own CPU clock.
+unless one says less). Then periods in which all its queries are polled each 5 seconds, as by
+Grafana, alternate with periods in which nobody asks; Prometheus' own CPU clock times both.
 """
 
 import json

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -26,6 +26,9 @@ from taskscope.scenario import Scenario
 from taskscope.together import stated, steps
 from taskscope.values import nearest
 from taskscope.watch import Watch
+
+if TYPE_CHECKING:  # it brings Grafana's client, which few runs need
+    from taskscope.grafana_marks import Marks
 
 type Status = Literal["running", "complete", "interrupted", "failed"]
 
@@ -68,8 +71,12 @@ def check_scenarios(scenarios: Sequence[Scenario]) -> None:
                     )
 
 
-def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifest:
+def run(
+    scenarios: list[Scenario], options: RunOptions, watch: Watch, marks: "Marks | None" = None
+) -> Manifest:
     """Measure every cell and return the manifest, which is on disk after each of them.
+
+    `marks` are made in a Grafana, between cells.
 
     ServiceError when Redis or Prometheus is missing or fails. Whatever ends the run early, the
     cells measured so far stay in the manifest.
@@ -80,22 +87,31 @@ def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifes
         manifest = _manifest(scenarios, cells, options, found)
         with rundir.writing(options.directory):
             manifest.write(options.directory)
-            return _measure_all(steps(cells, together=options.together), manifest, options, watch)
+            todo = steps(cells, together=options.together)
+            return _measure_all(todo, manifest, options, watch, marks)
 
 
 def _measure_all(
-    plan: list[tuple[PlannedCell, ...]], manifest: Manifest, options: RunOptions, watch: Watch
+    todo: list[tuple[PlannedCell, ...]],
+    manifest: Manifest,
+    options: RunOptions,
+    watch: Watch,
+    marks: "Marks | None",
 ) -> Manifest:
     status: Status = "failed"
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
-            for number, step in enumerate(plan, start=1):
+            if marks:
+                marks.begin(manifest.session, stack.prometheus_url)
+            for number, step in enumerate(todo, start=1):
                 interruption.check()
                 watch.step(number, step)
                 records = measure(stack, step, manifest.session, options.trace_ratio, watch.phase)
                 manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, *records))
                 manifest.write(options.directory)
                 watch.finished(records)
+                if marks:
+                    marks.cells(manifest.session, records)
         status = "complete"
     except KeyboardInterrupt:
         status = "interrupted"
@@ -103,6 +119,8 @@ def _measure_all(
     finally:
         manifest = msgspec.structs.replace(manifest, status=status)
         manifest.write(options.directory)
+        if marks:
+            marks.end(manifest)
     return manifest
 
 
