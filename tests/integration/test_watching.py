@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
 import requests
 from made_runs import made_run
-from pipeline import Finished, Run, manifest, started, table, taskscope
+from pipeline import Finished, Run, manifest, started, table
 from promtool import promtool
+from recording_grafana import Grafana, recording_grafana
+from typer.testing import CliRunner
 
 from compose.affinity import halves
 from compose.native import replayed_prometheus
@@ -22,6 +25,8 @@ from extract.promql import selector
 from grafana.questions import Question, questions
 from queries.rules import known, recorded
 from queries.watching import live
+from taskscope.cli import app
+from taskscope.errors import UsageError
 
 VARIANTS = {"asynctasq": "asynctasq", "celery-late-ack": "celery"}
 #: 8 seconds of it: long enough for every rate.
@@ -86,6 +91,7 @@ class Watched:
     expositions: dict[str, str]
     cores: dict[str, set[int]]
     url: str
+    grafana: Grafana
 
     @property
     def range(self) -> tuple[float, float]:
@@ -103,13 +109,19 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     place = tmp_path_factory.mktemp("watched")
     (place / "watched.toml").write_text(SCENARIO)
-    with started(place / "run", place / "watched.toml", "--together") as run:
+    with (
+        recording_grafana() as grafana,
+        started(
+            place / "run", place / "watched.toml", "--together", "--grafana-url", grafana.url,
+            TASKSCOPE_GRAFANA_TOKEN="editor-token",  # noqa: S106 - the recording server's
+        ) as run,
+    ):  # fmt: skip
         run.wait_measuring(1)
         run.wait_completed("celery-late-ack", 60)
         expositions, cores = _expositions(run), _cores(run)
         finished = Finished(run.directory, run.end(120), "", run.output)
     with replayed_prometheus(finished.directory / "prometheus", place) as url:
-        yield Watched(finished, expositions, cores, url)
+        yield Watched(finished, expositions, cores, url, grafana)
 
 
 def _expositions(run: Run) -> dict[str, str]:
@@ -177,14 +189,17 @@ def test_every_rule_has_recorded_something_for_both_frameworks(watched: Watched)
 def test_the_names_that_people_know_say_the_same(
     watched: Watched, variant: str, framework: str
 ) -> None:
-    totals = {
-        f"{framework}_tasks_total": 248,
-        f"{framework}_tasks_sent_total": 248,
-        f"{framework}_task_duration_seconds_count": 248,
-        f'{framework}_task_duration_seconds_bucket{{le="+Inf"}}': 248,
+    ours = {
+        "tasks_total": "taskqueue_execution_seconds_count",
+        "tasks_sent_total": "taskqueue_tasks_sent_total",
+        "task_duration_seconds_count": "taskqueue_execution_seconds_count",
+        'task_duration_seconds_bucket{le="+Inf"}': "taskqueue_execution_seconds_count",
     }
-    for series, tasks in totals.items():
-        assert _series(watched, series)[variant] == tasks, series
+    for name, same in ours.items():
+        recorded_at = _series(watched, f"timestamp({framework}_{name})")[variant]
+        query = f'{same}{{variant="{variant}"}}'
+        (value,) = watched.get("query", query=query, time=recorded_at)["result"]
+        assert _series(watched, f"{framework}_{name}")[variant] == float(value["value"][1]) > 100
     mean = f"{framework}_task_duration_seconds_sum / {framework}_task_duration_seconds_count"
     assert _series(watched, mean)[variant] >= 0.02
 
@@ -246,23 +261,56 @@ def test_together_is_no_fault_but_kept_out_of_verdicts(watched: Watched) -> None
 
 @pytest.mark.parametrize("command", ["compare", "report", "export"])
 def test_together_there_is_no_result_to_be_had(watched: Watched, command: str) -> None:
-    done = taskscope(command, watched.run.directory)
-    assert done.returncode == 2
-    assert "was made with --together: both sides ran at once, so it has no results." in done.stderr
-    assert "Measure without --together." in done.stderr
+    error = _refused(command, watched.run.directory)
+    assert "was made with --together: both sides ran at once, so it has no results." in error.cause
+    assert error.remedy.startswith("Measure without --together.")
 
 
 def test_together_is_no_baseline_either(watched: Watched, tmp_path: Path) -> None:
     newer = made_run(tmp_path / "newer", {("asynctasq", "throughput"): [1.0, 1.0, 1.0]})
-    done = taskscope("compare", newer, "--baseline", watched.run.directory)
-    assert done.returncode == 2
-    assert "was made with --together" in done.stderr
+    error = _refused("compare", newer, "--baseline", watched.run.directory)
+    assert "was made with --together" in error.cause
+
+
+def test_together_there_is_no_ledger_to_put_into_it(watched: Watched) -> None:
+    error = _refused("overhead", "--into", watched.run.directory)
+    assert "was made with --together" in error.cause
+
+
+def _refused(*arguments: object) -> UsageError:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert isinstance(result.exception, UsageError), result.output
+    return result.exception
 
 
 def test_together_single_tasks_can_be_looked_at(watched: Watched) -> None:
-    done = taskscope("trace", watched.run.directory, "--slowest", "3", "--json")
-    assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)) == 3
+    result = CliRunner().invoke(
+        app, ["trace", str(watched.run.directory), "--slowest", "3", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)) == 3
+
+
+def test_the_run_was_marked_in_grafana_after_it_was_measured(watched: Watched) -> None:
+    recorded = manifest(watched.run.directory)
+    tags = [mark["tags"] for mark in watched.grafana.annotations]
+    session = recorded["session"]
+    assert tags[-1] == ["taskscope", session, "run"]
+    assert {mark[3] for mark in tags if mark[2] == "repetition"} == set(VARIANTS)
+    for mark, cell in zip(watched.grafana.annotations, recorded["cells"], strict=False):
+        assert mark["time"] == round(cell["start"] * 1000)
+        assert mark["timeEnd"] == round(cell["end"] * 1000)
+
+
+def test_the_run_tells_where_to_watch_it_and_where_it_was(watched: Watched) -> None:
+    said = watched.run.stderr
+    assert f"Watch it: {watched.grafana.url}/d/taskscope-comparison?from=now-15m" in said
+    (line,) = (line for line in said.splitlines() if line.startswith("In Grafana: "))
+    asked = {key: value for key, (value,) in parse_qs(urlsplit(line).query).items()}
+    cell = manifest(watched.run.directory)["cells"][0]
+    assert 0 <= int(asked["to"]) - cell["end"] * 1000 <= 1000
+    assert int(asked["from"]) <= cell["start"] * 1000
+    assert (asked["var-left"], asked["var-right"]) == tuple(VARIANTS)
 
 
 def _series(watched: Watched, query: str) -> dict[str, float]:
