@@ -169,9 +169,9 @@ def test_every_question_has_an_answer(watched: Watched, question: Question, vari
 
 
 def test_nothing_else_is_allowed_to_have_no_answer() -> None:
-    """Of what else may be empty in some run, this one has both: a schedule, and late acks."""
+    """Of what else may be empty in some run, this one has it: a schedule, late acks, marks."""
     may_be_empty = {name: query.empty for name, query in live().items() if query.empty}
-    here = {"ack_quantiles", "schedule_lag_quantiles"}
+    here = {"ack_quantiles", "schedule_lag_quantiles", "marks", "run_mark", "together"}
     assert {name: why for name, why in may_be_empty.items() if name not in here} == EMPTY
 
 
@@ -202,6 +202,13 @@ def test_the_names_that_people_know_say_the_same(
         assert _series(watched, f"{framework}_{name}")[variant] == float(value["value"][1]) > 100
     mean = f"{framework}_task_duration_seconds_sum / {framework}_task_duration_seconds_count"
     assert _series(watched, mean)[variant] >= 0.02
+
+
+def test_the_newest_session_is_offered_first(watched: Watched) -> None:
+    question = next(question for question in questions() if question.name == "sessions")
+    path, parameters = question.request({}, *watched.range)
+    offered = watched.get(path, **parameters)["result"]
+    assert [series["metric"] for series in offered] == [{"session": watched.run.session}]
 
 
 def test_marks_are_instants_and_not_rounded_to_a_step(watched: Watched) -> None:
