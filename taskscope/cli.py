@@ -15,6 +15,7 @@ from rich.text import Text
 from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
+from grafana import TEMPO_UID
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
@@ -313,7 +314,7 @@ def trace(  # noqa: PLR0913 - the options of a question
     grafana_url: GrafanaUrl = None,
     tempo_datasource: Annotated[
         str, typer.Option(metavar="UID", help="Grafana's data source with the traces.")
-    ] = "tempo",
+    ] = TEMPO_UID,
     as_json: Json = False,
 ) -> None:
     """Show where the time of single tasks went, and why.

@@ -48,8 +48,17 @@ def test_every_kind_of_doubt_is_documented() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "report", "export", "overhead", "trace"):
-        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+    for name in (
+        "run",
+        "extract",
+        "compare",
+        "report",
+        "export",
+        "overhead",
+        "trace",
+        "grafana push",
+    ):
+        result = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
         assert f"taskscope {name}" in result.stdout
