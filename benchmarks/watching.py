@@ -22,7 +22,7 @@ import grafana
 from grafana.questions import Question, questions
 
 _POLL_SECONDS = 5.0
-_PERIOD_SECONDS = 40.0
+_PERIOD_SECONDS = 30.0
 _PAIRS = 5
 _RATE = 40
 _SIDES = ("asynctasq", "celery-prefork-late-ack")

@@ -26,14 +26,18 @@ def build_dashboard() -> dict[str, Any]:
         [
             ("Left to right, over the range shown", 4, _ratios()),
             ("Throughput", 7, _pair("tasks a second", "completed_rate", "sent_rate")),
-            ("End-to-end latency", 8, _pair("end to end", "end_to_end_quantiles", slow=True)),
+            ("End-to-end latency", 8, _slow("end to end", "end_to_end_quantiles", "latest_p99")),
             ("Distribution of end-to-end latency", 8, _heat_maps()),
-            ("Stages, median", 8, _pair("stages, median", "stages_p50")),
-            ("Stages, slowest 1 %", 8, _pair("stages, 99th percentile", "stages_p99", slow=True)),
+            ("Stages, median", 8, _slow("stages, median", "stages_p50", "slowest_stage_p50")),
+            (
+                "Stages, slowest 1 %",
+                8,
+                _slow("stages, 99th percentile", "stages_p99", "slowest_stage_p99"),
+            ),
             ("Queue depth", 7, _stacked("queue", "queue_depth_now", "queue_depth_total")),
             ("Worker CPU", 7, _stacked("worker CPU", "worker_cpu_now", "worker_cores")),
             ("Worker memory", 6, _pair("worker memory", "worker_memory_now")),
-            ("Failures and retries", 6, _pair("not well", "failed_rate", "retried_rate")),
+            ("Failures and retries", 6, _failures()),
             ("Generator", 6, _generator()),
         ],
     )
@@ -63,19 +67,41 @@ def _ratios() -> list[Panel]:
             figure("Targets up", Shown("targets_up", frame.SESSION), good="blue")]  # fmt: skip
 
 
-def _pair(what: str, *queries: str, slow: bool = False) -> list[Panel]:
+def _pair(what: str, *queries: str) -> list[Panel]:
     """Return curves of each side, on the scale of both."""
     return [
         curves(
             f"{side}: {what}",
             [Shown(query, _cell(side)) for query in queries],
+            Look(scale=[Shown(query, _cell(other)) for query in queries], note=_SAME_SCALE),
+        )
+        for side, other in (_SIDES, _SIDES[::-1])
+    ]
+
+
+def _slow(what: str, query: str, highest: str) -> list[Panel]:
+    """Return curves that lead to slow tasks; `highest` is the only one that the scale needs."""
+    return [
+        curves(
+            f"{side}: {what}",
+            [Shown(query, _cell(side))],
             Look(
-                scale=[Shown(query, _cell(other)) for query in queries],
+                scale=[Shown(highest, _cell(other))],
                 note=_SAME_SCALE,
-                links=[frame.slow_tasks(side)] if slow else [],
+                links=[frame.slow_tasks(side)],
             ),
         )
         for side, other in (_SIDES, _SIDES[::-1])
+    ]
+
+
+def _failures() -> list[Panel]:
+    return [
+        curves(
+            f"{side}: not well",
+            [Shown("failed_rate", _cell(side)), Shown("retried_rate", _cell(side))],
+        )
+        for side in _SIDES
     ]
 
 

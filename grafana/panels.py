@@ -27,7 +27,8 @@ METRICS: Final = model.DataSourceRef(type_val="prometheus", uid="${metrics}")
 TRACES: Final = model.DataSourceRef(type_val="tempo", uid="${traces}")
 #: Grafana's names of units; what is not here is counted, and shown as it is called.
 _UNITS: Final = {"s": "s", "bytes": "bytes", "bytes/s": "binBps", "ratio": "suffix:×"}
-_FEWER_POINTS: Final = 400  # a curve has no more detail than this, and costs as much
+_POINTS: Final = 250  # of a curve: more cost Prometheus more, and show little else
+_CELLS: Final = 120  # of a heat map, from left to right
 
 type Panel = Builder[model.Panel]
 
@@ -75,7 +76,7 @@ def curves(title: str, shown: Sequence[Shown], look: Look | None = None) -> time
         .datasource(METRICS)
         .unit(_unit(shown))
         .min(0)
-        .max_data_points(_FEWER_POINTS)
+        .max_data_points(_POINTS)
         .fill_opacity(30 if look.stacked else 5)
         .line_width(1)
         .show_points(values.VisibilityMode.AUTO)
@@ -121,7 +122,7 @@ def heat_map(title: str, shown: Shown, note: str = "") -> heatmap.Panel:
         .description(_description([shown], note))
         .datasource(METRICS)
         .unit("s")
-        .max_data_points(_FEWER_POINTS // 2)
+        .max_data_points(_CELLS)
         .thresholds(_thresholds(()))
         .calculate(False)
         .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(values.AxisPlacement.LEFT))
