@@ -86,8 +86,8 @@ def _specs(
     if len(alone) == 1:
         return alone
     return [
-        replace(spec, together=True, cores=half.cores)
-        for spec, half in zip(alone, together.shares(step), strict=True)
+        replace(spec, together=True, cores=share.cores)
+        for spec, share in zip(alone, together.shares(step), strict=True)
     ]
 
 

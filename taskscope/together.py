@@ -1,7 +1,7 @@
 """Both sides at once, each with half of the machine: for watching, and never for a verdict."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -21,14 +21,6 @@ PROBLEM: Final = Problem(
     "both variants ran at once, each with half of the concurrency and of the cores",
     "This run is for watching. Measure without --together.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Halved:
-    """What a side gets: its cores, () meaning that they could not be divided."""
-
-    cores: tuple[int, ...]
-    concurrency: int
 
 
 def halve(scenario: Scenario, *, chosen: bool) -> Scenario:
@@ -57,21 +49,19 @@ def steps(cells: Sequence[PlannedCell], *, together: bool) -> list[tuple[Planned
     return [tuple(sorted(block, key=_place)) for _, block in blocks]
 
 
-def shares(step: Sequence[PlannedCell]) -> list[Halved]:
+def shares(step: Sequence[PlannedCell]) -> list[Share]:
     """Return what each cell of a step gets, in their order."""
-    cores = halves() or ((), ())
     return [
-        Halved(half, cell.scenario.run.concurrency)
-        for cell, half in zip(step, cores, strict=True)
-    ]  # fmt: skip
+        Share(cell.scenario.name, cell.variant.name, cell.scenario.run.concurrency, cores)
+        for cell, cores in zip(step, halves() or ((), ()), strict=True)
+    ]
 
 
-def stated(blocks: Iterable[Sequence[PlannedCell]]) -> Iterator[Share]:
+def stated(pairs: Iterable[Sequence[PlannedCell]]) -> Iterator[Share]:
     """Yield what each variant of each scenario gets, for the manifest."""
-    for step in blocks:
+    for step in pairs:
         if step[0].repetition == 1:
-            for cell, half in zip(step, shares(step), strict=True):
-                yield Share(cell.scenario.name, cell.variant.name, half.concurrency, half.cores)
+            yield from shares(step)
 
 
 def outcome(directory: Path, manifest: Manifest, data: Dataset) -> dict[str, Any]:
