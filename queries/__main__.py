@@ -70,7 +70,8 @@ def markdown() -> str:
         f"| {q.name} | {q.unit} | {q.meaning} |" for q in [*live().values(), *searches().values()]
     ]
     fired = [
-        f"| {a.name} | {a.lasting} | {a.severity} | {a.summary} | {a.remedy} |" for a in alerts()
+        f"| {a.name} | {a.lasting} | {a.severity} | {_escaped(a.summary)} | {a.remedy} |"
+        for a in alerts()
     ]
     parts = [
         (_HEAD, figures),
@@ -89,6 +90,11 @@ def _rules(rules: Iterable[Recorded]) -> list[str]:
         f"| `{rule.record}{_labels(rule)}` | {rule.interval} | {rule.unit} | {rule.meaning} |"
         for rule in rules
     ]
+
+
+def _escaped(template: str) -> str:
+    """Return a template of Prometheus' so that its pipes end no cell of the table."""
+    return template.replace("|", r"\|")
 
 
 def _labels(rule: Recorded) -> str:
