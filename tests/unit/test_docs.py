@@ -6,6 +6,7 @@ from typing import get_args
 
 from typer.testing import CliRunner
 
+import grafana
 from compose.modes import modes
 from extract import causes, standstill
 from extract.causes import Kind as Cause
@@ -15,6 +16,7 @@ from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
 from taskscope.cli import app
+from taskscope.grafana_api import TOKEN_VARIABLE
 from taskscope.scenario import FRAMEWORKS
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,11 @@ def test_every_command_is_in_the_readme() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert f"taskscope {command.callback.__name__}" in readme, command.callback.__name__
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None
+            assert f"taskscope {group.name} {command.callback.__name__}" in readme
 
 
 def test_every_metric_of_the_instrumentation_is_documented() -> None:
@@ -45,6 +52,13 @@ def test_every_kind_of_doubt_is_documented() -> None:
     page = (ROOT / "docs" / "statistics.md").read_text()
     for kind in get_args(Kind.__value__):
         assert f"| {kind} |" in page, kind
+
+
+def test_every_dashboard_is_described() -> None:
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    for dashboard in grafana.dashboards().values():
+        assert f"*{dashboard['title'].removeprefix('taskscope: ')}*" in page
+    assert TOKEN_VARIABLE in page
 
 
 def test_every_command_has_help_with_an_example() -> None:
