@@ -22,8 +22,8 @@ import grafana
 from grafana.questions import Question, questions
 
 _POLL_SECONDS = 5.0
-_PERIOD_SECONDS = 30.0
-_PAIRS = 5
+_PERIOD_SECONDS = 25.0
+_PAIRS = 4
 _RATE = 40
 _SIDES = ("asynctasq", "celery-prefork-late-ack")
 _QUESTIONS = [q for q in questions() if q.dashboard == grafana.COMPARISON_UID]

@@ -10,6 +10,8 @@ import grafana
 #: What the query is called in a panel that has it for its scale alone.
 SCALE: Final = "-for-scale"
 _SCRAPE_SECONDS: Final = 1
+#: Below this many seconds, that step: Grafana rounds to what people count in.
+_STEPS: Final = ((1.5, 1), (3.5, 2), (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,9 @@ class Question:
 
         KeyError for a variable of the dashboard that has no value.
         """
-        step = max(_SCRAPE_SECONDS, (end - begin) / self.points)
-        window = max(step + _SCRAPE_SECONDS, 4 * _SCRAPE_SECONDS)  # as Grafana computes it
-        own = {"__range": f"{round(end - begin)}s", "__rate_interval": f"{window:g}s"}
+        step = _step((end - begin) / self.points)
+        window = max(step + _SCRAPE_SECONDS, 4 * _SCRAPE_SECONDS)
+        own = {"__range": f"{round(end - begin)}s", "__rate_interval": f"{window}s"}
         text = re.sub(r"\$(\w+)", lambda found: {**variables, **own}[found[1]], self.text)
         if self.kind == "instant":
             return "query", {"query": text, "time": end}
@@ -40,6 +42,11 @@ class Question:
             return "query_range", {"query": text, "start": begin, "end": end, "step": step}
         match, label = text.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
         return f"label/{label}/values", {"match[]": match, "start": begin, "end": end}
+
+
+def _step(seconds: float) -> int:
+    """Return the step that Grafana takes where so many seconds would lie between two points."""
+    return next((step for bound, step in _STEPS if seconds < bound), round(seconds))
 
 
 def questions() -> Iterator[Question]:

@@ -156,3 +156,15 @@ def test_exemplars_lead_to_the_traces_of_tempo() -> None:
     ]
     assert with_exemplars == [question.name for question in asked]
     assert grafana.data_sources("http://prometheus:9090", None) != [prometheus, tempo]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step", "window"),
+    [(20, 1, "4s"), (300, 1, "4s"), (900, 5, "6s"), (3600, 15, "16s")],
+)
+def test_a_question_is_sent_as_grafana_would(seconds: int, step: int, window: str) -> None:
+    question = Question("d", "p", "n", "range", "rate(x[$__rate_interval]) + y[$__range]", 250)
+    path, parameters = question.request({}, 1000.0, 1000.0 + seconds)
+    assert path == "query_range"
+    assert parameters["step"] == step
+    assert parameters["query"] == f"rate(x[{window}]) + y[{seconds}s]"
