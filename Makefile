@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup bench test lint check
+.PHONY: help setup bench test lint generated
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -14,6 +14,9 @@ bench: setup  ## the quick comparison of scenario 1, ending in a table
 
 test: setup lint  ## lint, strict types, then all tests on real services
 	@$(BIN)/pytest -n 3 --dist loadfile  # they mostly wait: more at once than cores
+
+generated: setup  ## write again what is generated: dashboards, rules, the catalogue's page
+	@$(BIN)/python -m grafana && $(BIN)/python -m prometheus && $(BIN)/python -m queries > docs/queries.md
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

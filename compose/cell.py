@@ -2,17 +2,22 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from compose import services
+from compose.affinity import pinned
 from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.process import Process, free_port
 from compose.telemetry import telemetry_environment
+from exporters.marks import Mark, Marks
 from instrumentation.server import Announcement
 
 _WORKER_GRACE_SECONDS = 15.0
@@ -27,6 +32,8 @@ class CellSpec:
     its tasks need, by name.
     Spans go to the folder `traces` of the run directory; `wrapped` may put the worker's command
     into another one.
+    With `together`, another cell runs at the same time; `cores` are what workers and generator may
+    use, () meaning all.
     """
 
     framework: str
@@ -39,6 +46,8 @@ class CellSpec:
     requires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     traces: str = "traces"
     wrapped: Callable[[Command], Command] = lambda command: command
+    together: bool = False
+    cores: tuple[int, ...] = ()
 
     @property
     def components(self) -> int:
@@ -52,8 +61,15 @@ class Cell:
     `urls` are the addresses of what the tasks need, by name.
     """
 
-    def __init__(
-        self, spec: CellSpec, directory: Path, targets: Path, environ: Mapping[str, str], work: Path
+    def __init__(  # noqa: PLR0913 - where a cell lives, and beside what
+        self,
+        spec: CellSpec,
+        directory: Path,
+        targets: Path,
+        environ: Mapping[str, str],
+        work: Path,
+        *,
+        services_roles: Mapping[str, list[int]],
     ) -> None:
         self._spec = spec
         self._directory = directory
@@ -62,7 +78,10 @@ class Cell:
         # A framework is set by its variant, and not behind the user's back by variables around.
         self._environ = {k: v for k, v in environ.items() if not k.startswith(module.VARIABLES)}
         self._work = work
+        self._marks = Marks(together=spec.together)
         self._processes: list[Process] = []
+        self.mark()
+        self._write_roles(services_roles)
         self.exporters = self._start_exporters()
         self.urls: dict[str, str] = {}
         self.needed = {name: self._start_needed(name) for name in spec.requires}
@@ -75,11 +94,12 @@ class Cell:
         }
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
-        self.roles: dict[str, list[int]] = {
+        own = {
             "worker": [worker.pid for worker in self.workers],
             "generator": [self.generator.pid],
             **{name: [process.pid] for name, process in self.needed.items()},
         }
+        self._write_roles({**services_roles, **own})
 
     def _start_worker(self, number: int) -> Process:
         settings = replace(self._spec.worker, number=number)
@@ -94,9 +114,28 @@ class Cell:
             role, spec.labels, spec.trace_ratio, self._directory / spec.traces, self._targets
         )
         environ = {**self._environ, **telemetry}
-        process = Process(name, command, self._log(name), environ, cwd=self._work, piped=piped)
+        with pinned(spec.cores):
+            process = Process(name, command, self._log(name), environ, cwd=self._work, piped=piped)
         self._processes.append(process)
         return process
+
+    def file(self, name: str) -> Path:
+        """Return where a file of this cell lies that its exporters read again and again."""
+        suffix = f"-{self._spec.labels['variant']}" if self._spec.together else ""
+        return self._work / f"{name}{suffix}.json"
+
+    def _write_roles(self, roles: Mapping[str, list[int]]) -> None:
+        path = self.file("roles")
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(roles))
+        temporary.replace(path)
+
+    def mark(self, *names: str, at: float | None = None) -> None:
+        """Let people who watch know that the cell has reached these marks, now or at an instant."""
+        instant = time.time() if at is None else at
+        added = (Mark(name, instant) for name in names)
+        self._marks = msgspec.structs.replace(self._marks, marks=(*self._marks.marks, *added))
+        self._marks.store(self.file("marks"))
 
     def _start_needed(self, name: str) -> Process:
         port = free_port()
@@ -110,7 +149,8 @@ class Cell:
             port,
             framework=self._spec.framework,
             queue=self._spec.worker.queue,
-            roles=self._work / "roles.json",
+            roles=self.file("roles"),
+            marks=self.file("marks"),
             redis_url=self._spec.worker.redis_url,
         )
         return self._start_announced("exporters", command, port)

@@ -4,10 +4,10 @@ All on free loopback ports, with data and logs in the run directory. Leaving the
 them in order, however it is left; see `guardian` for when even that cannot happen.
 """
 
-import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -42,6 +42,7 @@ class NativeStack:
         self._directory = directory
         self._work = directory / "stack"
         self._session = session
+        self._began = time.time()
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
@@ -53,7 +54,7 @@ class NativeStack:
         self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
         self._services: list[Process] = []
         self._exits = ExitStack()
-        self._cell: Cell | None = None
+        self._cells: list[Cell] = []
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +71,7 @@ class NativeStack:
         stack: TracebackType | None,
     ) -> None:
         try:
-            self.stop_cell()
+            self.stop_cells()
             if isinstance(error, ServiceError):
                 self._blame_service(error)
         finally:
@@ -92,7 +93,6 @@ class NativeStack:
             self._start_redis()
         if not self.prometheus_url:
             self._start_prometheus()
-        self._write_roles()
 
     def _start_redis(self) -> None:
         port = free_port()
@@ -138,14 +138,16 @@ class NativeStack:
 
     def start_cell(self, spec: CellSpec) -> Cell:
         """Start a cell's processes; they are not ready yet."""
-        self._cell = Cell(spec, self._directory, self.targets, self._environ, self._work)
-        self._write_roles()
-        return self._cell
+        cell = Cell(spec, self._directory, self.targets, self._environ, self._work,
+                    services_roles=self._roles)  # fmt: skip
+        self._cells.append(cell)
+        cell.mark("run", at=self._began)
+        return cell
 
-    def stop_cell(self) -> list[str]:
-        """Stop the present cell, if any; return the names of processes that had to be killed."""
-        cell, self._cell = self._cell, None
-        return cell.stop() if cell else []
+    def stop_cells(self) -> list[str]:
+        """Stop all cells there are; return the names of processes that had to be killed."""
+        cells, self._cells = self._cells, []
+        return [name for cell in cells for name in cell.stop()]
 
     @contextmanager
     def running(
@@ -168,13 +170,6 @@ class NativeStack:
             yield process
         finally:
             process.stop(_GRACE_SECONDS)
-
-    def _write_roles(self) -> None:
-        roles = {**self._roles, **(self._cell.roles if self._cell else {})}
-        path = self._work / "roles.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(roles))
-        temporary.replace(path)
 
 
 @contextmanager

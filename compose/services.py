@@ -30,11 +30,14 @@ def prometheus(port: int, config: Path, tsdb: Path) -> Command:
     ))  # fmt: skip
 
 
-def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: str) -> Command:
+def exporters(  # noqa: PLR0913 - what they read, and where they serve it
+    port: int, *, framework: str, queue: str, roles: Path, redis_url: str, marks: Path | None = None
+) -> Command:
     """Return the exporters of one cell. The URL may hold a password: it goes by environment."""
     arguments = ("--framework", framework, "--queue", queue, "--roles", str(roles),
                  "--port", str(port))  # fmt: skip
-    return Command(python("exporters", *arguments), {"TASKSCOPE_REDIS_URL": redis_url})
+    marked = ("--marks", str(marks)) if marks else ()
+    return Command(python("exporters", *arguments, *marked), {"TASKSCOPE_REDIS_URL": redis_url})
 
 
 def generator(plan: dict[str, object], environ: dict[str, str]) -> Command:

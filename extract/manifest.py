@@ -67,8 +67,20 @@ class ProfileRecord(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+class Share(msgspec.Struct, frozen=True):
+    """What one of two variants that ran at once had; no cores where they were not divided."""
+
+    scenario: str
+    variant: str
+    concurrency: int
+    cores: tuple[int, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
+    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL.
+
+    `together` is () unless the variants ran at once: then the run was for watching only.
+    """
 
     session: str
     created: str
@@ -82,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True):
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
+    together: tuple[Share, ...] = ()
     format: int = FORMAT
 
     def write(self, directory: Path) -> None:

@@ -18,7 +18,7 @@ from taskscope.capacity_search import Limits, Search, rounded, search
 from taskscope.capacity_show import Outcome
 from taskscope.errors import UsageError
 from taskscope.matrix import points
-from taskscope.plan import PlannedCell
+from taskscope.plan import PlannedCell, Step
 from taskscope.scenario import Scenario, Slo
 from taskscope.session import Course, Steps
 
@@ -85,7 +85,7 @@ def course(asked: Question) -> Course:
         for name, turn in searches.items():
             low, high = turn.ends
             if low and high:
-                yield trials.burst(name, low, high)
+                yield (trials.burst(name, low, high),)
 
     return steps
 
@@ -115,12 +115,12 @@ class _Trials:
         self._session = session
         self._tried: Counter[tuple[str, float]] = Counter()
 
-    def at(self, name: str, rate: float) -> Generator[PlannedCell, CellRecord, Verdict]:
+    def at(self, name: str, rate: float) -> Generator[Step, list[CellRecord], Verdict]:
         """Try a rate."""
         (scenario,) = points(replace(self._asked.scenario, matrix={"rate": (rate,)}))
         self._tried[name, rate] += 1
         planned = PlannedCell(scenario, scenario.variant(name), self._tried[name, rate])
-        record = yield planned
+        (record,) = yield (planned,)
         return judge_live(self._url, self._session, planned, record)
 
     def burst(self, name: str, low: float, high: float) -> PlannedCell:

@@ -2,8 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,10 +16,12 @@ from rich.text import Text
 from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
+from grafana import TEMPO_UID
 from taskscope import capacity as searching
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope import together as both
 from taskscope.capacity_search import Limits
 from taskscope.capacity_show import show as show_capacity
 from taskscope.checks import check_scenarios
@@ -28,12 +32,13 @@ from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
 from taskscope.plan import plan
-from taskscope.scenario import builtin_scenarios, load_scenario
+from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
 from taskscope.session import RunOptions
 from taskscope.session import run as run_session
 from taskscope.watch import Watch
 
 if TYPE_CHECKING:
+    from taskscope.grafana_marks import Marks
     from taskscope.summary import Summary
 
 _INVALID, _FIRED = 4, 5
@@ -49,11 +54,19 @@ Exit codes: 0 done and every cell exact, 1 failed, 2 wrong usage, 3 a service is
 4 done but some cells are invalid, 5 a condition of --fail-if has fired, 130 interrupted,
 143 terminated.""",
 )
+grafana_app = typer.Typer(no_args_is_help=True, help="Grafana: the dashboards, in one of yours.")
+app.add_typer(grafana_app, name="grafana")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 PrometheusUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="A Prometheus that runs already.")
+]
+GrafanaUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="A Grafana that runs already."
+    ),
 ]
 
 
@@ -87,6 +100,15 @@ def run(  # noqa: PLR0913 - the options of a run
         bool,
         typer.Option("--profile", help="Afterwards, profile each variant's worker once more."),
     ] = False,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="Both sides at once, with half of the machine each, "
+            "to watch them live: no verdict comes of it.",
+        ),
+    ] = False,
+    grafana_url: GrafanaUrl = None,
     as_json: Json = False,
 ) -> None:
     """Measure scenarios and compare their headline variants.
@@ -98,6 +120,8 @@ def run(  # noqa: PLR0913 - the options of a run
 
         taskscope run my.toml --rate 200 --out runs/at-200 --json > result.json
 
+        taskscope run known-answer --together --grafana-url http://127.0.0.1:3000
+
     """
     asked = [
         load_scenario(name).override(
@@ -106,13 +130,20 @@ def run(  # noqa: PLR0913 - the options of a run
         )
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
-    chosen = [point for scenario in asked for point in points(scenario)]
+    base = grafana.base(grafana_url) if grafana_url else ""
+    if together:
+        both.check_options(profile=profile)
+        halve = partial(both.halve, chosen=bool(variant))
+        chosen = [point for scenario in asked for point in points(scenario, halve)]
+    else:
+        chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
     directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, profile)
-    watch = Watch(_progress(), len(plan(chosen)))
+    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, profile, together)
+    watch = Watch(_progress(), len(both.steps(plan(chosen), together=together)))
+    marks = _marks(base, chosen) if base else None
     with _keeping(directory):
-        manifest = run_session(chosen, options, watch)
+        manifest = run_session(chosen, options, watch, marks=marks)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
     data = derive(directory, manifest, prometheus_url)
     _finish(directory, manifest, data, as_json=as_json)
@@ -164,8 +195,12 @@ def capacity(  # noqa: PLR0913 - the options of a search
     check_scenarios([question.scenario])
     directory = rundir.create(out, f"capacity-{asked.name}")
     with _keeping(directory):
-        manifest = run_session([question.scenario], RunOptions(directory, None, None, 0.01),
-                               Watch(_progress(), 0), searching.course(question))  # fmt: skip
+        manifest = run_session(
+            [question.scenario],
+            RunOptions(directory, None, None, 0.01),
+            Watch(_progress(), 0),
+            course=searching.course(question),
+        )
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
     found = searching.outcome(directory, manifest, derive(directory, manifest, None))
     _print(as_json, found.as_json(), lambda: show_capacity(Console(), found))
@@ -351,13 +386,10 @@ def trace(  # noqa: PLR0913 - the options of a question
     addresses: Annotated[
         bool, typer.Option("--open", help="Print the traces' addresses in Grafana.")
     ] = False,
-    grafana_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="Grafana, for --open."),
-    ] = None,
+    grafana_url: GrafanaUrl = None,
     tempo_datasource: Annotated[
         str, typer.Option(metavar="UID", help="Grafana's data source with the traces.")
-    ] = "tempo",
+    ] = TEMPO_UID,
     as_json: Json = False,
 ) -> None:
     """Show where the time of single tasks went, and why.
@@ -391,9 +423,39 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
     from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
 
     manifest = rundir.open_run(directory)
+    both.refuse(manifest, directory)
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
     _print(as_json, {"page": written[0], "files": written},
            lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
+
+
+@grafana_app.command()
+def push(
+    *,
+    grafana_url: GrafanaUrl = None,
+    prometheus_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Prometheus, as Grafana's server reaches it."),
+    ] = None,
+    tempo_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Tempo, as Grafana's server reaches it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Install or update data sources, folder and dashboards in a Grafana that runs already.
+
+    The token of a service account comes from TASKSCOPE_GRAFANA_TOKEN. Without --prometheus-url or
+    --tempo-url, that data source is left alone: each dashboard lets one choose another.
+
+    Example:
+        taskscope grafana push --grafana-url http://host:3000 --prometheus-url http://prometheus:9090
+
+    """
+    from taskscope.grafana_push import Sources, push_all  # noqa: PLC0415 - brings the client
+
+    done = push_all(grafana.base(grafana_url), Sources(prometheus_url, tempo_url))
+    lines = [f"{one.what:<12}{one.name}: {one.outcome}" for one in done]
+    _print(as_json, [asdict(one) for one in done], lambda: typer.echo("\n".join(lines)))
 
 
 @app.command()
@@ -414,6 +476,12 @@ def doctor(*, as_json: Json = False) -> None:
 
 
 def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool) -> None:
+    if manifest.together:
+        document = both.outcome(directory, manifest, data)
+        _print(as_json, document, lambda: typer.echo("\n".join(both.described(document))))
+        if document["problems"]:
+            raise typer.Exit(_INVALID)
+        return
     from taskscope.summary import summarise  # noqa: PLC0415 - brings scipy, which takes long
 
     summary = summarise(directory, manifest, data)
@@ -440,6 +508,13 @@ def _print(as_json: bool, document: Any, for_people: Callable[[], Any]) -> None:
 
 def _progress() -> Console:
     return Console(stderr=True)
+
+
+def _marks(base_url: str, scenarios: Sequence[Scenario]) -> "Marks":
+    from taskscope.grafana_marks import Marks  # noqa: PLC0415 - brings the client
+
+    pairs = {s.name: s.headline or (s.variants[0].name, "") for s in scenarios}
+    return Marks(base_url, pairs, lambda text: _progress().print(Text(text), soft_wrap=True))
 
 
 @contextmanager

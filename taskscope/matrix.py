@@ -5,7 +5,7 @@ together is their `family`, of which the report draws the curves.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,15 +21,19 @@ AXES: Final[Mapping[str, bool]] = {
 }  # fmt: skip
 
 
-def points(scenario: Scenario) -> list[Scenario]:
+def points(
+    scenario: Scenario, changed: Callable[[Scenario], Scenario] = lambda point: point
+) -> list[Scenario]:
     """Return a scenario for each point of the matrix; itself, as its only point, without one.
 
+    Each is `changed`, if so wished, before references to its numbers are put in.
     References such as $concurrency are put in, but for those that are known only once a cell runs.
     A point at which no variant is to be measured is none. UsageError for what does not fit.
     """
     axes = scenario.matrix
     places = (dict(zip(axes, v, strict=True)) for v in itertools.product(*axes.values()))
-    return [_at(scenario, place) for place in places if _measured_at(scenario, place)]
+    return [_filled(changed(_at(scenario, place))) for place in places
+            if _measured_at(scenario, place)]  # fmt: skip
 
 
 def families(scenarios: Sequence[Scenario]) -> Iterator[list[Scenario]]:
@@ -68,7 +72,7 @@ def _at(scenario: Scenario, place: Mapping[str, float]) -> Scenario:
             f"is not {NAME_RULE}",
             "Give the scenario a shorter name, or the matrix fewer axes.",
         )
-    return _filled(made)
+    return made
 
 
 def _changes(scenario: Scenario, place: Mapping[str, float]) -> dict[str, Any]:

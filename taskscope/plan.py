@@ -32,6 +32,10 @@ class PlannedCell:
         )
 
 
+#: What is measured at a time: one cell, or two that go together.
+type Step = tuple[PlannedCell, ...]
+
+
 def plan(scenarios: list[Scenario]) -> list[PlannedCell]:
     """Order the cells in blocks: each repetition has every variant once, in a seeded shuffle.
 

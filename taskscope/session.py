@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,11 +18,15 @@ from compose.native import NativeStack, require
 from extract.manifest import CellRecord, Manifest, ProfileRecord
 from taskscope import interruption, prometheus_api, rundir
 from taskscope.measure import measure
-from taskscope.plan import PlannedCell, plan
+from taskscope.plan import PlannedCell, Step, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.profiling import KINDS, Profiling
 from taskscope.scenario import Scenario
+from taskscope.together import stated, steps
 from taskscope.watch import Watch
+
+if TYPE_CHECKING:  # it brings Grafana's client, which few runs need
+    from taskscope.grafana_marks import Marks
 
 type Status = Literal["running", "complete", "interrupted", "failed"]
 
@@ -36,29 +40,36 @@ class RunOptions:
     prometheus_url: str | None
     trace_ratio: float
     profile: bool = False
+    together: bool = False
 
 
-type Steps = Generator[PlannedCell, CellRecord]
-#: Decides from Prometheus (its URL, and the session) which cell comes next, after each one.
+type Steps = Generator[Step, list[CellRecord]]
+#: Decides from Prometheus (its URL, and the session) which step comes next, after each one.
 type Course = Callable[[str, str], Steps]
 
 
-def as_planned(cells: Iterable[PlannedCell]) -> Course:
-    """Return the course of cells that are known beforehand."""
+def as_planned(known: Iterable[Step]) -> Course:
+    """Return the course of steps that are known beforehand."""
 
     def course(_prometheus_url: str, _session: str) -> Steps:
-        for cell in cells:  # noqa: UP028 - records are sent in, which a list cannot take
-            yield cell
+        for step in known:  # noqa: UP028 - records are sent in, which a list cannot take
+            yield step
 
     return course
 
 
 def run(
-    scenarios: list[Scenario], options: RunOptions, watch: Watch, course: Course | None = None
+    scenarios: list[Scenario],
+    options: RunOptions,
+    watch: Watch,
+    *,
+    course: Course | None = None,
+    marks: "Marks | None" = None,
 ) -> Manifest:
-    """Measure every cell and return the manifest, which is on disk after each of them.
+    """Measure every cell and return the manifest, which is on disk after each step.
 
     With a `course`, its cells, of points of the scenarios, are in the manifest as they are chosen.
+    `marks` are made in a Grafana, between steps.
 
     ServiceError when Redis or Prometheus is missing or fails. Whatever ends the run early, the
     cells measured so far stay in the manifest.
@@ -69,26 +80,35 @@ def run(
         manifest = _manifest([] if course else scenarios, cells, options, found)
         with rundir.writing(options.directory):
             manifest.write(options.directory)
-            return _measure_all(course or as_planned(cells), manifest, options, watch)
+            chosen = course or as_planned(steps(cells, together=options.together))
+            return _measure_all(chosen, manifest, options, watch, marks)
 
 
-def _measure_all(course: Course, manifest: Manifest, options: RunOptions, watch: Watch) -> Manifest:
+def _measure_all(
+    course: Course, manifest: Manifest, options: RunOptions, watch: Watch, marks: "Marks | None"
+) -> Manifest:
     status: Status = "failed"
     done: list[PlannedCell] = []
+    number = 0
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
-            steps = course(stack.prometheus_url, manifest.session)
-            planned = next(steps, None)
-            while planned is not None:
+            if marks:
+                marks.begin(manifest.session, stack.prometheus_url)
+            ahead = course(stack.prometheus_url, manifest.session)
+            step = next(ahead, None)
+            while step is not None:
                 interruption.check()
-                manifest = _with(manifest, planned)
-                watch.cell(len(manifest.cells) + 1, planned)
-                record = measure(stack, planned, manifest.session, options.trace_ratio, watch.phase)
-                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
+                number += 1
+                manifest = _with(manifest, step)
+                watch.step(number, step)
+                records = measure(stack, step, manifest.session, options.trace_ratio, watch.phase)
+                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, *records))
                 manifest.write(options.directory)
-                watch.finished(record)
-                done.append(planned)
-                planned = _next(steps, record)
+                watch.finished(records)
+                if marks:
+                    marks.cells(manifest.session, records)
+                done += step
+                step = _next(ahead, records)
             status = "complete"  # whatever becomes of profiles, which are no measurement
             for profile in _profiles(stack, done, manifest.session, options, watch):
                 found = (*manifest.profiles, profile)
@@ -100,21 +120,27 @@ def _measure_all(course: Course, manifest: Manifest, options: RunOptions, watch:
     finally:
         manifest = msgspec.structs.replace(manifest, status=status)
         manifest.write(options.directory)
+        if marks:
+            marks.end(manifest)
     return manifest
 
 
-def _next(steps: Steps, record: CellRecord) -> PlannedCell | None:
+def _next(ahead: Steps, records: list[CellRecord]) -> Step | None:
     try:
-        return steps.send(record)
+        return ahead.send(records)
     except StopIteration:
         return None
 
 
-def _with(manifest: Manifest, planned: PlannedCell) -> Manifest:
-    """Return the manifest with this cell in its order, and its scenario, if they are not yet."""
-    known = {scenario["name"] for scenario in manifest.scenarios}
-    new = () if planned.scenario.name in known else (asdict(planned.scenario),)
-    order = () if planned.place in manifest.order else (planned.place,)
+def _with(manifest: Manifest, step: Step) -> Manifest:
+    """Return the manifest with these cells in its order, and their scenario, if they are not yet.
+
+    The cells of a step are of one scenario.
+    """
+    scenario = step[0].scenario
+    known = {entry["name"] for entry in manifest.scenarios}
+    new = () if scenario.name in known else (asdict(scenario),)
+    order = [planned.place for planned in step if planned.place not in manifest.order]
     return msgspec.structs.replace(
         manifest, scenarios=(*manifest.scenarios, *new), order=(*manifest.order, *order)
     )
@@ -187,6 +213,7 @@ def _manifest(
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
         order=tuple(cell.place for cell in cells),
+        together=tuple(stated(steps(cells, together=True))) if options.together else (),
     )
 
 

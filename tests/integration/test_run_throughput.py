@@ -29,6 +29,12 @@ def test_it_ends_well_and_leaves_no_process(throughput_run: Finished) -> None:
     assert not guardian.marked(throughput_run.session)
 
 
+def test_a_grafana_that_is_not_there_does_no_harm(throughput_run: Finished) -> None:
+    assert throughput_run.code == 0
+    assert "The run is not marked in Grafana, and goes on" in throughput_run.stderr
+    assert "In Grafana: http://127.0.0.1:" in throughput_run.stderr
+
+
 def test_json_is_the_only_thing_on_stdout(throughput_run: Finished) -> None:
     document = json.loads(throughput_run.stdout)
     assert document["trustworthy"] is True

@@ -6,6 +6,7 @@ from typing import get_args
 
 from typer.testing import CliRunner
 
+import grafana
 from compose.modes import modes
 from extract import causes, standstill
 from extract.causes import Kind as Cause
@@ -17,6 +18,7 @@ from queries.__main__ import markdown
 from tasks.mock_metrics import Metrics
 from taskscope.cli import app
 from taskscope.fairness_page import page as fairness_page
+from taskscope.grafana_api import TOKEN_VARIABLE
 from taskscope.scenario import FRAMEWORKS, builtin_scenarios
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,11 @@ def test_every_command_is_in_the_readme() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert f"taskscope {command.callback.__name__}" in readme, command.callback.__name__
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None
+            assert f"taskscope {group.name} {command.callback.__name__}" in readme
 
 
 def test_every_metric_of_the_instrumentation_is_documented() -> None:
@@ -68,9 +75,17 @@ def test_every_kind_of_doubt_is_documented() -> None:
         assert f"| {kind} |" in page, kind
 
 
+def test_every_dashboard_is_described() -> None:
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    for dashboard in grafana.dashboards().values():
+        assert f"*{dashboard['title'].removeprefix('taskscope: ')}*" in page
+    assert TOKEN_VARIABLE in page
+
+
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "capacity", "extract", "compare", "report", "export", "overhead", "trace"):
-        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+    for name in ("run", "capacity", "extract", "compare", "report", "export", "overhead", "trace",
+                 "grafana push"):  # fmt: skip
+        result = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
         assert f"taskscope {name}" in result.stdout
