@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import requests
@@ -29,7 +29,10 @@ _NOT_INHERITED = ("OTEL_EXPORTER_PROMETHEUS_", "OTEL_TRACES_EXPORTER", "TASKQUEU
 
 
 class NativeStack:
-    """Redis and Prometheus for one session; cells of workers are started and stopped within."""
+    """Redis and Prometheus for one session; cells of workers are started and stopped within.
+
+    Every process gets `variables` beside what it inherits.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class NativeStack:
         *,
         redis_url: str | None = None,
         prometheus_url: str | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._directory = directory
         self._work = directory / "stack"
@@ -49,7 +53,8 @@ class NativeStack:
         self.targets = self._work / "targets"
         if prometheus_url:
             self.targets = directory.parent / "targets"
-        self._environ = {**_inherited(), guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
+        self._environ = {**inherited(), **variables, guardian.MARK: session,
+                         "PYTHONUNBUFFERED": "1"}  # fmt: skip
         self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
         self._services: list[Process] = []
         self._exits = ExitStack()
@@ -242,6 +247,6 @@ def _is_own_prometheus(url: str, tsdb: Path) -> bool:
     return ready and flags["data"]["storage.tsdb.path"] == str(tsdb)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Return the environment without what would lead metrics and spans away from the run."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}

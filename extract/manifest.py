@@ -49,7 +49,10 @@ class CellRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
+    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL.
+
+    `traces` likewise: where its spans went.
+    """
 
     session: str
     created: str
@@ -63,6 +66,7 @@ class Manifest(msgspec.Struct, frozen=True):
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     format: int = FORMAT
+    traces: str = "native"
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""

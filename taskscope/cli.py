@@ -51,6 +51,10 @@ PrometheusUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="A Prometheus that runs already.")
 ]
 
+TempoUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Fetch the traces from the Tempo there.")
+]
+
 
 @app.command()
 def run(  # noqa: PLR0913 - the options of a run
@@ -74,6 +78,11 @@ def run(  # noqa: PLR0913 - the options of a run
         str | None, typer.Option(metavar="URL", help="A Redis that runs already, and is empty.")
     ] = None,
     prometheus_url: PrometheusUrl = None,
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send spans there by OTLP/HTTP, and not into files."),
+    ] = None,
+    tempo_url: TempoUrl = None,
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
@@ -98,27 +107,35 @@ def run(  # noqa: PLR0913 - the options of a run
     ]  # fmt: skip
     check_scenarios(chosen)
     directory = rundir.create(out, "-".join(scenario.name for scenario in chosen))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio)
+    options = RunOptions(
+        directory, redis_url, prometheus_url, trace_ratio, otlp_endpoint, tempo_url
+    )
     watch = Watch(_progress(), len(plan(chosen)))
     with _keeping(directory):
         manifest = run_session(chosen, options, watch)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
 @app.command()
 def extract(
-    directory: Directory, *, prometheus_url: PrometheusUrl = None, as_json: Json = False
+    directory: Directory,
+    *,
+    prometheus_url: PrometheusUrl = None,
+    tempo_url: TempoUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Derive the dataset of a run again, from its stored series and traces.
 
-    Example:
+    Examples:
         taskscope extract runs/20261121T120000-throughput
+
+        taskscope extract runs/20261121T120000-throughput --tempo-url http://tempo:3200
 
     """
     manifest = rundir.open_run(directory)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
@@ -373,6 +390,10 @@ def _print(as_json: bool, document: Any, for_people: Callable[[], Any]) -> None:
 
 def _progress() -> Console:
     return Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    _progress().print(Text(text), soft_wrap=True)
 
 
 @contextmanager

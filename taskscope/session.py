@@ -14,10 +14,10 @@ import msgspec
 from compose import broker
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.native import NativeStack, require
+from compose.native import NativeStack, inherited, require
 from extract.manifest import Manifest
 from tasks import workloads
-from taskscope import interruption, prometheus_api, rundir
+from taskscope import interruption, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.errors import UsageError
 from taskscope.measure import measure
 from taskscope.plan import PlannedCell, plan
@@ -37,6 +37,12 @@ class RunOptions:
     redis_url: str | None
     prometheus_url: str | None
     trace_ratio: float
+    otlp_endpoint: str | None = None
+    tempo_url: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that processes of the run inherit, or are given."""
+        return {**inherited(), **spans_endpoint.variables(self.otlp_endpoint)}
 
 
 def check_scenarios(scenarios: Sequence[Scenario]) -> None:
@@ -114,6 +120,7 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
             prometheus_api.check(options.prometheus_url)
         else:
             require("prometheus")
+        _check_spans(options)
         if not options.redis_url:
             require("redis-server")
             return {}
@@ -128,12 +135,26 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
     return {"redis-server": f"{server.version}, at {broker.redacted(url)}"}
 
 
+def _check_spans(options: RunOptions) -> None:
+    """Check where spans go, and where they are read from again."""
+    environ = options.environment()
+    spans_endpoint.check(environ)
+    if options.tempo_url:
+        tempo_api.check(options.tempo_url)
+        if spans_endpoint.where(environ) == spans_endpoint.NATIVE:
+            raise ServiceError(
+                "--tempo-url says where to read spans, and none would go there.",
+                "Send them there with --otlp-endpoint http://host:4318, or leave --tempo-url out.",
+            )
+
+
 def _stack(options: RunOptions, session: str) -> NativeStack:
     return NativeStack(
         options.directory,
         session,
         redis_url=broker.usable(options.redis_url) if options.redis_url else None,
         prometheus_url=options.prometheus_url,
+        variables=spans_endpoint.variables(options.otlp_endpoint),
     )
 
 
@@ -150,6 +171,7 @@ def _manifest(
         command=tuple(redacted(word) for word in sys.argv[1:]),
         prometheus=broker.redacted(options.prometheus_url or "") or "native",
         redis=broker.redacted(options.redis_url or "") or "native",
+        traces=spans_endpoint.where(options.environment()),
         machine=machine_facts(options.directory),
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
