@@ -1,10 +1,13 @@
 """The command lines of Redis, Prometheus, exporters and generator, however they are run."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from compose.command import Command, python
 
+LOOPBACK = "127.0.0.1"
+TEMPO_CONFIG = Path(__file__).with_name("tempo.yaml")
 _FOREVER = "100y"  # Prometheus deletes what is older than its retention, even at the next start
 
 
@@ -24,6 +27,31 @@ def prometheus(port: int, config: Path, tsdb: Path) -> Command:
         f"--storage.tsdb.retention.time={_FOREVER}", f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
     ))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TempoPorts:
+    """Where a Tempo serves: its HTTP API, OTLP/HTTP, and gRPC for parts of itself."""
+
+    http: int = 3200
+    otlp: int = 4318
+    grpc: int = 9095
+
+
+def tempo(
+    ports: TempoPorts, directory: Path, *, config: Path = TEMPO_CONFIG, host: str = LOOPBACK
+) -> Command:
+    """Return a Tempo with its data in `directory`; its configuration reads the environment."""
+    return Command(
+        ("tempo", f"-config.file={config}", "-config.expand-env=true"),
+        {
+            "TEMPO_HOST": host,
+            "TEMPO_HTTP_PORT": str(ports.http),
+            "TEMPO_OTLP_PORT": str(ports.otlp),
+            "TEMPO_GRPC_PORT": str(ports.grpc),
+            "TEMPO_DIRECTORY": str(directory),
+        },
+    )
 
 
 def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: str) -> Command:

@@ -1,17 +1,17 @@
-"""The traces of a run, fetched from Tempo into trace files: as if they had been written there.
+"""The traces of a run, fetched from Tempo into a trace file: as if they had been written there.
 
-Searched by session and fetched by id, over the HTTP API that Tempo 2.7 and later have. Nothing is
-held in memory but ids, so a run may have a million traces.
+A search by session gives most traces whole, with all that the dataset needs; the others are fetched
+by their ids: those that hold a failure, or more than a search shows. It costs Tempo a twentieth of
+fetching each. Nothing is held in memory but ids, so a run may have a million traces.
 """
 
-import base64
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,24 +20,32 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from extract.manifest import CellRecord, Manifest
-from extract.otlp import CONSUMER
+from extract.tempo_forms import Document, as_line, found_line
 
 FILE_NAME: Final = "tempo.jsonl"
 _TIMEOUT_SECONDS: Final = 60
 _THREADS: Final = 8
+_AT_ONCE: Final = 400
 #: More search results than that are asked for in parts: Tempo gives the first so many, and no more.
 _MOST_FOUND: Final = 5_000
+_MOST_SPANS: Final = 100  # of one trace in a search; Tempo's own limit, unless it is raised
 _MARGIN_SECONDS: Final = 2  # search has a resolution of a second
 _TRACE_MARGIN_SECONDS: Final = 3600
 _DEEPEST: Final = 3  # a second is divided into up to 16³ parts
-_DIGITS: Final = "0123456789abcdef"
+_NS: Final = 1e9
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_KINDS: Final = {f"SPAN_KIND_{name}": number for number, name in enumerate(
-    ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))}  # fmt: skip
-_CODES: Final = {f"STATUS_CODE_{name}": n for n, name in enumerate(("UNSET", "OK", "ERROR"))}
-_ID_LENGTHS: Final = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
+_SELECT: Final = ", ".join([
+    "kind", "status", "name",
+    *(f"span.{name}" for name in (
+        "messaging.message.id", "messaging.destination.name", "process.pid", "taskqueue.task",
+        "taskqueue.outcome", "taskqueue.attempt")),
+    *(f"span.taskqueue.{name}_unix_nano" for name in (
+        "scheduled", "sent", "due", "received", "acked")),
+    "resource.service.instance.id",
+    *(f"resource.taskscope.{name}" for name in (
+        "scenario", "framework", "variant", "repetition")),
+])  # fmt: skip
 
-type Document = dict[str, Any]
 type Report = Callable[[str], None]
 
 
@@ -56,9 +64,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How many traces were fetched, and how many of them had no attempt at a task in them."""
+    """How many traces there were, how many were fetched by id, how many lack an attempt."""
 
     traces: int
+    by_id: int
     unfinished: int
 
 
@@ -69,23 +78,24 @@ class Tempo:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def session(self) -> requests.Session:
+    def client(self) -> requests.Session:
         """Return a client. A proxy from the environment is never asked for a loopback address."""
-        session = requests.Session()
-        session.trust_env = urlsplit(self.url).hostname not in _LOOPBACK
-        session.headers.update(self.headers)
-        retry = Retry(total=3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504))
+        client = requests.Session()
+        client.trust_env = urlsplit(self.url).hostname not in _LOOPBACK
+        client.headers.update({"Accept": "application/json", **self.headers})
+        retry = Retry(total=3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504),
+                      raise_on_status=False)  # fmt: skip
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=_THREADS))
-        return session
+            client.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=_THREADS))
+        return client
 
     def get(
-        self, session: requests.Session, path: str, parameters: Mapping[str, str | int]
+        self, client: requests.Session, path: str, parameters: Mapping[str, str | int]
     ) -> Document | None:
         """Return an answer; None for 404. TempoError for one that is no JSON object, or refused."""
-        answer = session.get(self.url.rstrip("/") + path, params=dict(parameters),
-                             headers={"Accept": "application/json"},
-                             timeout=_TIMEOUT_SECONDS)  # fmt: skip
+        answer = client.get(
+            self.url.rstrip("/") + path, params=dict(parameters), timeout=_TIMEOUT_SECONDS
+        )
         if answer.status_code == requests.codes.not_found:
             return None
         if not answer.ok:
@@ -96,32 +106,6 @@ class Tempo:
         except msgspec.DecodeError as error:
             raise TempoError(f"its answer is no JSON object: {error}") from None
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """Where to search: from one Unix second to another, ids of messages that begin so."""
-
-    start: int
-    end: int
-    prefix: str = ""
-
-    def halves(self) -> Iterator["_Window"]:
-        """Divide it: by time down to a second, then by the next digit of the message's id."""
-        middle = (self.start + self.end) // 2
-        if self.end - self.start > 1:
-            yield _Window(self.start, middle)
-            yield _Window(middle, self.end)
-        else:
-            for digit in _DIGITS:
-                yield _Window(self.start, self.end, self.prefix + digit)
-
-    def query(self, session: str) -> str:
-        """Write the search in TraceQL. Sessions are hexadecimal: nothing in them needs quoting."""
-        mine = f'resource.taskscope.session = "{session}"'
-        if self.prefix:
-            mine += f' && span.messaging.message.id =~ "{self.prefix}.*"'
-        return f"{{ {mine} }}"
 
 
 class _Waiting:
@@ -152,138 +136,145 @@ def fetch(
     report: Report = lambda _: None,
     patience: Patience | None = None,
 ) -> Fetched:
-    """Write every trace of the measured cells into `directory`, replacing what was fetched before.
+    """Write the traces of all measured cells into `directory`, replacing what was fetched before.
 
     Of a run that has just ended, spans that are still on their way are waited for. TempoError or
-    requests.RequestException leave the files as they were.
+    requests.RequestException leave the file as it was.
     """
-    patience = patience or Patience()
     cells = [cell for cell in manifest.cells if cell.measured]
     temporary = directory / f"{FILE_NAME}.part"
-    with tempo.session() as client, temporary.open("wb") as file:
-        known = _find_all(tempo, client, manifest.session, cells, _Waiting(cells, patience))
-        report(f"{len(known):,} traces found")
-        unfinished, waiting = list(known), _Waiting(cells, patience)
-        while unfinished:
-            held = {}
-            for trace_id, line, whole in _traces(tempo, client, unfinished, known):
-                if whole:
-                    file.write(line)
-                else:
-                    held[trace_id] = line
-            unfinished = list(held)
-            report(f"{len(known) - len(held):,} traces fetched")
-            if held and not waiting.saw(len(known) - len(held)):
-                file.writelines(held.values())
+    with tempo.client() as client, temporary.open("wb") as file:
+        fetching = _Fetching(tempo, client, manifest.session, file.write, report)
+        waiting = _Waiting(cells, patience or Patience())
+        planned = sum(cell.planned for cell in cells)
+        while True:
+            held = [line for cell in cells for line in fetching.look(cell)]
+            if not held and fetching.measured >= planned:
+                break
+            if not waiting.saw(len(fetching.done)):
+                file.writelines(held)
                 break
     temporary.replace(directory / FILE_NAME)
-    return Fetched(len(known), len(unfinished))
+    return Fetched(len(fetching.done) + len(held), fetching.by_id, len(held))
 
 
-def _find_all(
-    tempo: Tempo,
-    client: requests.Session,
-    session: str,
-    cells: Sequence[CellRecord],
-    waiting: _Waiting,
-) -> dict[str, CellRecord]:
-    """Return the ids of all traces of a session, each with the cell that it was found in."""
-    planned = sum(cell.planned for cell in cells)
-    known: dict[str, CellRecord] = {}
-    while True:
-        for cell in cells:
-            known |= dict.fromkeys(_search(tempo, client, session, _window(cell)), cell)
-        if len(known) >= planned or not waiting.saw(len(known)):
-            return known
+class _Found(NamedTuple):
+    """A search result: whether its trace began between the marks, and its line if it is whole."""
+
+    trace_id: str
+    measured: bool
+    line: bytes | None
 
 
-def _traces(
-    tempo: Tempo,
-    client: requests.Session,
-    trace_ids: Sequence[str],
-    known: Mapping[str, CellRecord],
-) -> Iterator[tuple[str, bytes, bool]]:
-    """Fetch traces, some at once: each as its id, a line, and whether an attempt is in it."""
+@dataclass
+class _Fetching:
+    """What was fetched so far: ids of traces that are done, and how many of them were measured."""
 
-    def one(trace_id: str) -> tuple[str, bytes, bool]:
-        return _trace(tempo, client, trace_id, known[trace_id])
+    tempo: Tempo
+    client: requests.Session
+    session: str
+    write: Callable[[bytes], object]
+    report: Report
+    done: set[str] = field(default_factory=set)
+    measured: int = 0
+    by_id: int = 0
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for some in batched(trace_ids, 50 * _THREADS):
-            yield from pool.map(one, some)
+    def look(self, cell: CellRecord) -> list[bytes]:
+        """Write the traces of a cell that are new, and return those that lack an attempt."""
+        others: dict[str, _Found] = {}
+        for found in self._search(cell, _window(cell)):
+            if found.trace_id in self.done:
+                continue
+            if found.line is None:
+                others[found.trace_id] = found
+            else:
+                self._keep(found, found.line)
+        held = []
+        for found, line, whole in self._traces(cell, list(others.values())):
+            if whole:
+                self.by_id += 1
+                self._keep(found, line)
+            else:
+                held.append(line)
+        self.report(f"{len(self.done):,} traces fetched")
+        return held
+
+    def _keep(self, found: _Found, line: bytes) -> None:
+        self.write(line)
+        self.done.add(found.trace_id)
+        self.measured += found.measured
+
+    def _search(self, cell: CellRecord, window: "_Window") -> Iterator[_Found]:
+        """Search a window, dividing it while there may be more than what was shown."""
+        answer = self.tempo.get(self.client, "/api/search", {
+            "q": window.query(self.session), "start": window.start, "end": window.end,
+            "limit": _MOST_FOUND, "spss": _MOST_SPANS,
+        })  # fmt: skip
+        if answer is None or not isinstance(traces := answer.get("traces") or [], list):
+            raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
+        if len(traces) < _MOST_FOUND:
+            yield from (_found(trace, cell) for trace in traces)
+            return
+        if len(window.prefix) >= _DEEPEST:
+            raise TempoError(f"{_MOST_FOUND} traces or more have message ids that begin with "
+                             f"{window.prefix} and lie within one second")  # fmt: skip
+        for part in window.parts():
+            yield from self._search(cell, part)
+
+    def _traces(
+        self, cell: CellRecord, wanted: Sequence[_Found]
+    ) -> Iterator[tuple[_Found, bytes, bool]]:
+        """Fetch traces by id, some at once: each as a line, and whether an attempt is in it."""
+        around = {"start": int(cell.start or 0) - _TRACE_MARGIN_SECONDS,
+                  "end": int(cell.end or 0) + _TRACE_MARGIN_SECONDS}  # fmt: skip
+
+        def one(found: _Found) -> tuple[_Found, bytes, bool]:
+            path = f"/api/v2/traces/{found.trace_id}"
+            answer = self.tempo.get(self.client, path, around) or {}
+            if str(answer.get("status", "")).endswith("PARTIAL"):
+                raise TempoError(f"trace {found.trace_id} is too large for it, and came in part: "
+                                 "raise its max_bytes_per_trace")  # fmt: skip
+            return found, *as_line(answer.get("trace") or {})
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for some in batched(wanted, _AT_ONCE):
+                yield from pool.map(one, some)
+
+
+def _found(trace: Document, cell: CellRecord) -> _Found:
+    begin = int(trace.get("startTimeUnixNano", 0)) / _NS
+    # Tempo trims the zeros that an id begins with.
+    trace_id = str(trace["traceID"]).zfill(32)
+    inside = (cell.start or 0.0) <= begin <= (cell.end or 0.0)
+    return _Found(trace_id, inside, found_line(trace_id, trace))
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Where to search: from one Unix second to another, messages whose ids begin so."""
+
+    start: int
+    end: int
+    prefix: str = ""
+
+    def parts(self) -> Iterator["_Window"]:
+        """Divide it: by time down to a second, then by the next digit of the message's id."""
+        middle = (self.start + self.end) // 2
+        if self.end - self.start > 1:
+            yield _Window(self.start, middle)
+            yield _Window(middle, self.end)
+        else:
+            for digit in "0123456789abcdef":
+                yield _Window(self.start, self.end, self.prefix + digit)
+
+    def query(self, session: str) -> str:
+        """Write the search in TraceQL. Sessions are hexadecimal: nothing in them needs quoting."""
+        ours = f'resource.taskscope.session = "{session}" && span.taskqueue.task != nil'
+        if self.prefix:
+            ours += f' && span.messaging.message.id =~ "{self.prefix}.*"'
+        return f"{{ {ours} }} | select({_SELECT})"
 
 
 def _window(cell: CellRecord) -> _Window:
     start, end = int(cell.start or 0), int(cell.end or 0)
     return _Window(start - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
-
-
-def _search(tempo: Tempo, client: requests.Session, session: str, window: _Window) -> Iterator[str]:
-    """Yield the ids of the traces of a window, dividing it while there may be more than shown."""
-    parameters: dict[str, str | int] = {
-        "q": window.query(session),
-        "start": window.start,
-        "end": window.end,
-        "limit": _MOST_FOUND,
-        "spss": 1,
-    }
-    answer = tempo.get(client, "/api/search", parameters)
-    if answer is None or not isinstance(found := answer.get("traces") or [], list):
-        raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
-    if len(found) < _MOST_FOUND:
-        # Tempo trims the zeros that an id begins with.
-        yield from (str(each["traceID"]).zfill(32) for each in found)
-        return
-    if len(window.prefix) >= _DEEPEST:
-        raise TempoError(f"more than {_MOST_FOUND} traces have message ids that begin with "
-                         f"{window.prefix} and lie within one second")  # fmt: skip
-    for part in window.halves():
-        yield from _search(tempo, client, session, part)
-
-
-def _trace(
-    tempo: Tempo, client: requests.Session, trace_id: str, cell: CellRecord
-) -> tuple[str, bytes, bool]:
-    """Return a trace as a line of a trace file, and whether a task's attempt is in it."""
-    start, end = int(cell.start or 0), int(cell.end or 0)
-    answer = tempo.get(client, f"/api/v2/traces/{trace_id}",
-                       {"start": start - _TRACE_MARGIN_SECONDS,
-                        "end": end + _TRACE_MARGIN_SECONDS})  # fmt: skip
-    trace = (answer or {}).get("trace") or {}
-    if str((answer or {}).get("status", "")).endswith("PARTIAL"):
-        raise TempoError(f"trace {trace_id} is too large for it and came in part: raise "
-                         "max_bytes_per_trace")  # fmt: skip
-    line, whole = as_line(trace)
-    return trace_id, line, whole
-
-
-def as_line(trace: Document) -> tuple[bytes, bool]:
-    """Write a trace as Tempo has it in OpenTelemetry's file format.
-
-    Also says whether an attempt at a task is in it. Tempo's JSON has ids in base64 and names for
-    kinds and codes; the file format has hexadecimal and numbers.
-    """
-    attempts = 0
-    for resource in trace.get("resourceSpans", ()):
-        for span in _spans(resource):
-            _plain_ids(span)
-            span["kind"] = _KINDS.get(span.get("kind", 0), span.get("kind", 0))
-            status = span.get("status") or {}
-            status["code"] = _CODES.get(status.get("code", 0), status.get("code", 0))
-            span["status"] = status
-            attempts += span["kind"] == CONSUMER
-    if not trace.get("resourceSpans"):
-        return b"", False
-    document = {"resourceSpans": trace["resourceSpans"]}
-    return msgspec.json.encode(document) + b"\n", bool(attempts)
-
-
-def _spans(resource: Document) -> Iterable[Document]:
-    return (span for scope in resource.get("scopeSpans", ()) for span in scope.get("spans", ()))
-
-
-def _plain_ids(span: Document) -> None:
-    for name, length in _ID_LENGTHS.items():
-        text = span.get(name)
-        if text and len(text) != length:
-            span[name] = base64.b64decode(text).hex()

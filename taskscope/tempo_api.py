@@ -25,7 +25,7 @@ def check(url: str, environ: Mapping[str, str] = os.environ) -> None:
         )
     connection = _connection(url, environ)
     try:
-        with connection.session() as client:
+        with connection.client() as client:
             answer = connection.get(client, "/api/search", {"q": "{ false }", "limit": 1})
     except (requests.RequestException, tempo.TempoError) as error:
         raise _explained(url, error) from None
