@@ -1,6 +1,7 @@
 """The command lines of Redis, Prometheus, exporters and generator, however they are run."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +12,21 @@ TEMPO_CONFIG = Path(__file__).with_name("tempo.yaml")
 _FOREVER = "100y"  # Prometheus deletes what is older than its retention, even at the next start
 
 
-def redis_server(port: int, directory: Path) -> Command:
-    """Return a Redis on loopback that keeps nothing on disk and evicts nothing."""
+def redis_server(port: int, directory: Path, *, host: str = LOOPBACK) -> Command:
+    """Return a Redis that keeps nothing on disk and evicts nothing."""
     return Command((
-        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory),
+        "redis-server", "--port", str(port), "--bind", host, "--dir", str(directory),
         "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
         "--set-proc-title", "no",  # it would write over the environment, and the guardian's mark
     ))  # fmt: skip
 
 
-def prometheus(port: int, config: Path, tsdb: Path) -> Command:
-    """Return a Prometheus on loopback with its data in `tsdb`."""
+def prometheus(port: int, config: Path, tsdb: Path, *, host: str = LOOPBACK) -> Command:
+    """Return a Prometheus with its data in `tsdb`."""
     return Command((
         "prometheus", f"--config.file={config}", f"--storage.tsdb.path={tsdb}",
-        f"--storage.tsdb.retention.time={_FOREVER}", f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warn",
+        f"--storage.tsdb.retention.time={_FOREVER}", f"--web.listen-address={host}:{port}",
+        "--enable-feature=exemplar-storage", "--log.level=warn",
     ))  # fmt: skip
 
 
@@ -54,16 +55,31 @@ def tempo(
     )
 
 
-def exporters(port: int, *, framework: str, queue: str, roles: Path, redis_url: str) -> Command:
+def exporters(  # noqa: PLR0913 - what they look at, and where they serve it
+    port: int,
+    *,
+    framework: str,
+    queue: str,
+    roles: Path,
+    redis_url: str,
+    host: str = LOOPBACK,
+) -> Command:
     """Return the exporters of one cell. The URL may hold a password: it goes by environment."""
     arguments = ("--framework", framework, "--queue", queue, "--roles", str(roles),
-                 "--port", str(port))  # fmt: skip
+                 "--port", str(port), "--host", host)  # fmt: skip
     return Command(python("exporters", *arguments), {"TASKSCOPE_REDIS_URL": redis_url})
 
 
-def generator(plan: dict[str, object], environ: dict[str, str]) -> Command:
-    """Return the load generator with its plan."""
-    return Command(python("loadgen", json.dumps(plan)), environ)
+def generator(
+    plan: Mapping[str, object], environ: Mapping[str, str], phases: Path | None = None
+) -> Command:
+    """Return the load generator with its plan; its phases come from a file, or else from stdin."""
+    return Command(python("loadgen", json.dumps(plan), *([str(phases)] if phases else [])), environ)
+
+
+def mock_api(port: int, *, host: str = LOOPBACK) -> Command:
+    """Return the HTTP API that I/O-bound tasks wait for."""
+    return Command(python("uvicorn", "tasks.mock_api:app", "--host", host, "--port", str(port)))
 
 
 def otlp_sink(port: int) -> Command:
