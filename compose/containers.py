@@ -34,7 +34,9 @@ _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - inside a container; compose.yaml 
 _QUEUE: Final = "taskscope"
 _CONCURRENCY: Final = 4
 _TRACE_RATIO: Final = 0.01
-_REDIS_URL: Final = "redis://redis:6379"
+_ASK: Final = "make up writes one to compose/.env"
+_REDIS_PASSWORD: Final = f"${{REDIS_PASSWORD:?{_ASK}}}"
+_REDIS_URL: Final = f"redis://:{_REDIS_PASSWORD}@redis:6379"
 _METRICS: Final = 9464
 _EXPORTERS: Final = 9465
 _MOUNTED: Final = "./mounted"
@@ -142,9 +144,10 @@ def _published(variable: str, port: int) -> list[str]:
 
 
 def _redis() -> Service:
-    command = services.redis_server(6379, Path("/data"), host=_EVERYWHERE)
+    command = services.redis_server(6379, Path("/data"), host=_EVERYWHERE, password=_REDIS_PASSWORD)
     return _service(
-        IMAGES["redis"], command, Limits("1.0", "1g"), ["redis-cli", "ping"],
+        IMAGES["redis"], Command(command.argv, {"REDISCLI_AUTH": _REDIS_PASSWORD}),
+        Limits("1.0", "1g"), ["redis-cli", "-e", "ping"],
         user="redis", ports=_published("REDIS_PORT", 6379), tmpfs=["/data"],
     )  # fmt: skip
 
@@ -185,7 +188,7 @@ def _prometheus() -> Service:
 
 def _grafana() -> Service:
     environ = {
-        "GF_SECURITY_ADMIN_PASSWORD": "${GRAFANA_ADMIN_PASSWORD:?`make up` writes one to .env}",
+        "GF_SECURITY_ADMIN_PASSWORD": f"${{GRAFANA_ADMIN_PASSWORD:?{_ASK}}}",
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
@@ -221,7 +224,9 @@ def _node_exporter() -> Service:
 
 
 def _redis_exporter() -> Service:
-    command = Command(("redis_exporter",), {"REDIS_ADDR": _REDIS_URL})
+    command = Command(("redis_exporter",), {
+        "REDIS_ADDR": "redis://redis:6379", "REDIS_PASSWORD": _REDIS_PASSWORD,
+    })  # fmt: skip
     found = _service(
         IMAGES["redis-exporter"], command, Limits("0.5", "128m"),
         ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:9121/health"],
@@ -238,7 +243,7 @@ def _ours(command: Command, limits: Limits, url: str, **more: Any) -> Service:
     return _service(
         IMAGES["ours"], command, limits, ["python", "-c", look, url],
         build={"context": "..", "dockerfile": "compose/Dockerfile"},
-        init=True, tmpfs=["/tmp"], **more,  # noqa: S108 - of the container
+        init=True, restart="on-failure", tmpfs=["/tmp"], **more,  # noqa: S108 - of the container
     )  # fmt: skip
 
 
@@ -247,11 +252,16 @@ def _worker_settings(name: str) -> WorkerSettings:
     return WorkerSettings(settings, _CONCURRENCY, _QUEUE, _REDIS_URL)
 
 
+def _container(name: str) -> str:
+    """Name a worker's container, for who shares its process ids; both engines know names."""
+    return f"taskscope-worker-{name}"
+
+
 def _worker(name: str) -> Service:
     command = framework(name).worker(_worker_settings(name))
     return _ours(
         _instrumented(command, "worker", name), Limits("1.0", "1g"), _metrics_url(_METRICS),
-        after=["redis", "mock-api"], profiles=["workers"],
+        after=["redis", "mock-api"], profiles=["workers"], container_name=_container(name),
     )  # fmt: skip
 
 
@@ -264,7 +274,8 @@ def _exporters(name: str) -> Service:
     return _ours(
         command, Limits("0.5", "256m"), _metrics_url(_EXPORTERS),
         after=["redis", f"worker-{name}"], profiles=["workers"],
-        volumes=[f"{_MOUNTED}/roles.json:{_INSIDE}/roles.json:ro"], pid=f"service:worker-{name}",
+        volumes=[f"{_MOUNTED}/roles.json:{_INSIDE}/roles.json:ro"],
+        pid=f"container:{_container(name)}",
     ) | {"init": False}  # fmt: skip
 
 

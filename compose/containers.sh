@@ -29,8 +29,9 @@ find_engine() {  # sets compose=(...), the command that speaks Compose
 
 write_passwords() {  # once: nothing has a default password
   [ -e .env ] && return
-  (umask 077; printf 'GRAFANA_ADMIN_PASSWORD=%s\n' "$(head -c 18 /dev/urandom | base64 | tr '+/' '-_')" > .env)
-  echo "taskscope: Grafana's password for admin is in compose/.env" >&2
+  password() { head -c 18 /dev/urandom | base64 | tr '+/' '-_'; }
+  (umask 077; printf 'GRAFANA_ADMIN_PASSWORD=%s\nREDIS_PASSWORD=%s\n' "$(password)" "$(password)" > .env)
+  echo "taskscope: made passwords for Grafana (user admin) and Redis: see compose/.env" >&2
 }
 
 main() {

@@ -12,12 +12,16 @@ TEMPO_CONFIG = Path(__file__).with_name("tempo.yaml")
 _FOREVER = "100y"  # Prometheus deletes what is older than its retention, even at the next start
 
 
-def redis_server(port: int, directory: Path, *, host: str = LOOPBACK) -> Command:
+def redis_server(
+    port: int, directory: Path, *, host: str = LOOPBACK, password: str = ""
+) -> Command:
     """Return a Redis that keeps nothing on disk and evicts nothing."""
+    secret = ("--requirepass", password) if password else ()
     return Command((
         "redis-server", "--port", str(port), "--bind", host, "--dir", str(directory),
         "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
         "--set-proc-title", "no",  # it would write over the environment, and the guardian's mark
+        *secret,
     ))  # fmt: skip
 
 
@@ -79,7 +83,8 @@ def generator(
 
 def mock_api(port: int, *, host: str = LOOPBACK) -> Command:
     """Return the HTTP API that I/O-bound tasks wait for."""
-    return Command(python("uvicorn", "tasks.mock_api:app", "--host", host, "--port", str(port)))
+    address = ("--host", host, "--port", str(port))
+    return Command(python("uvicorn", "tasks.mock_api:app", *address, "--no-access-log"))
 
 
 def otlp_sink(port: int) -> Command:
