@@ -88,7 +88,7 @@ def client_environment(what: WorkerSettings) -> dict[str, str]:
 def keys(queue: str) -> dict[int, tuple[str, ...]]:
     """Return the keys that a queue may leave in Redis, by database; `*` stands for anything."""
     broker = (queue, f"{queue}\x06\x16*", "unacked", "unacked_index", "unacked_mutex",
-              "_kombu.binding.*")  # fmt: skip
+              "_kombu.binding*")  # fmt: skip
     return {1: broker, 2: ("celery-task-meta-*",)}
 
 

@@ -21,7 +21,10 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What runs in one cell. `labels` identify it in every series and span."""
+    """What runs in one cell. `labels` identify it in every series and span.
+
+    `workers` are the addresses of workers that run already; without any, one is started.
+    """
 
     framework: str
     worker: WorkerSettings
@@ -29,6 +32,12 @@ class CellSpec:
     in_flight: int
     labels: Mapping[str, str]
     trace_ratio: float
+    workers: tuple[str, ...] = ()
+
+    @property
+    def components(self) -> int:
+        """How many targets Prometheus is to see: besides workers, generator and exporters."""
+        return max(len(self.workers), 1) + 2
 
 
 class Cell:
@@ -46,7 +55,8 @@ class Cell:
         self._work = work
         self._processes: list[Process] = []
         self.exporters = self._start_exporters()
-        self.worker = self._start("worker", module.worker(spec.worker))
+        self._announced = self._announce_workers()
+        self.worker = None if spec.workers else self._start("worker", module.worker(spec.worker))
         plan: dict[str, object] = {
             "framework": spec.framework,
             "task": f"{module.TASKS}:{spec.task}",
@@ -55,10 +65,18 @@ class Cell:
         }
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
-        self.roles: dict[str, list[int]] = {
-            "worker": [self.worker.pid],
-            "generator": [self.generator.pid],
-        }
+        self.roles: dict[str, list[int]] = {"generator": [self.generator.pid]}
+        if self.worker:
+            self.roles["worker"] = [self.worker.pid]
+
+    def _announce_workers(self) -> list[Announcement]:
+        """Announce the workers that run already as this cell's, while it lasts."""
+        labels = {**self._spec.labels, "component": "worker"}
+        cell = "-".join(self._spec.labels.values())
+        return [
+            Announcement.publish(self._targets / f"worker-at-{cell}-{number}.json", where, labels)
+            for number, where in enumerate(self._spec.workers, start=1)
+        ]
 
     def _start(self, role: str, command: Command, *, piped: bool = False) -> Process:
         spec = self._spec
@@ -78,14 +96,20 @@ class Cell:
             queue=self._spec.worker.queue,
             roles=self._work / "roles.json",
             redis_url=self._spec.worker.redis_url,
+            host=self._host,
         )
         log = self._log("exporters")
         process = Process("exporters", command, log, self._environ, cwd=self._work)
         self._processes.append(process)
         labels = {**self._spec.labels, "component": "exporters"}
         file = self._targets / f"exporters-{process.pid}.json"
-        Announcement.publish(file, f"127.0.0.1:{port}", labels)
+        Announcement.publish(file, f"{self._host}:{port}", labels)
         return process
+
+    @property
+    def _host(self) -> str:
+        """Where the cell's processes serve their metrics."""
+        return self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", services.LOOPBACK)
 
     def _log(self, role: str) -> Path:
         labels = self._spec.labels
@@ -104,9 +128,11 @@ class Cell:
         """Stop everything; return the names of those that had to be killed."""
         with suppress(OSError):  # it may have ended with half a line unread
             self.generator.stdin.close()
-        graces = [(self.generator, _GRACE_SECONDS), (self.worker, _WORKER_GRACE_SECONDS),
-                  (self.exporters, _GRACE_SECONDS)]  # fmt: skip
+        workers = [(self.worker, _WORKER_GRACE_SECONDS)] if self.worker else []
+        graces = [(self.generator, _GRACE_SECONDS), *workers, (self.exporters, _GRACE_SECONDS)]
         killed = [process.name for process, grace in graces if not process.stop(grace)]
+        for announcement in self._announced:
+            announcement.withdraw()
         for process in self._processes:  # one that was killed could not withdraw its target itself
             for file in self._targets.glob(f"*-{process.pid}.json"):
                 file.unlink(missing_ok=True)

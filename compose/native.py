@@ -31,10 +31,11 @@ _NOT_INHERITED = ("OTEL_EXPORTER_PROMETHEUS_", "OTEL_TRACES_EXPORTER", "TASKQUEU
 class NativeStack:
     """Redis and Prometheus for one session; cells of workers are started and stopped within.
 
-    Every process gets `variables` beside what it inherits.
+    Every process gets `variables` beside what it inherits. `workers` are the addresses of those
+    that run already, by variant.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whatever is not the run's own
         self,
         directory: Path,
         session: str,
@@ -42,10 +43,12 @@ class NativeStack:
         redis_url: str | None = None,
         prometheus_url: str | None = None,
         variables: Mapping[str, str] = MappingProxyType({}),
+        workers: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self._directory = directory
         self._work = directory / "stack"
         self._session = session
+        self.workers = workers
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
@@ -55,7 +58,7 @@ class NativeStack:
             self.targets = directory.parent / "targets"
         self._environ = {**inherited(), **variables, guardian.MARK: session,
                          "PYTHONUNBUFFERED": "1"}  # fmt: skip
-        self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
+        self._roles: dict[str, list[int]] = {}  # whose processes are elsewhere is not in here
         self._services: list[Process] = []
         self._exits = ExitStack()
         self._cell: Cell | None = None
@@ -106,7 +109,7 @@ class NativeStack:
         self.redis_url = f"redis://127.0.0.1:{port}"
         process = self._launch("redis-server", services.redis_server(port, data))
         process.wait_ready(lambda: broker.is_own(self.redis_url, data), _READY_SECONDS)
-        self._roles["broker"].append(process.pid)
+        self._roles["broker"] = [process.pid]
         self._services.append(process)
 
     def _start_prometheus(self) -> None:
@@ -118,7 +121,7 @@ class NativeStack:
                 config, self._directory / "prometheus", self._log("prometheus"), self._environ
             )
         )
-        self._roles["monitoring"].append(process.pid)
+        self._roles["monitoring"] = [process.pid]
         self._services.append(process)
 
     def _launch(self, name: str, command: Command) -> Process:

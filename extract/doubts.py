@@ -14,7 +14,7 @@ _FEW = 5
 
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
-    "below resolution", "within resolution", "ledger",
+    "below resolution", "within resolution", "ledger", "clocks",
     "different times", "different machines", "different versions", "different settings",
 ]  # fmt: skip
 

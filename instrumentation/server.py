@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -54,10 +56,16 @@ def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
         wbufsize = 1 << 20  # one send: after each, a busy worker takes its time to come back here
 
         def do_GET(self) -> None:
+            if self.path == "/clock":
+                self._answer(_clock(), "application/json")
+                return
             openmetrics = _OPEN_METRICS in self.headers.get("Accept", "")
             body = exposition(openmetrics=openmetrics).encode("utf-8", "replace")
+            self._answer(body, _CONTENT_TYPES[openmetrics])
+
+        def _answer(self, body: bytes, content_type: str) -> None:
             self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", _CONTENT_TYPES[openmetrics])
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -66,6 +74,11 @@ def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
             """Scrapes are not worth a log line each second."""
 
     return Handler
+
+
+def _clock() -> bytes:
+    """Say what time it is here, and where that is: who asks several times knows the offset."""
+    return json.dumps({"host": socket.gethostname(), "unix_nano": time.time_ns()}).encode()
 
 
 class Announcement:

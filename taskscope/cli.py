@@ -17,11 +17,13 @@ from extract.manifest import Manifest
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope import targets as target_files
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
+from taskscope.placement import placement
 from taskscope.plan import plan
 from taskscope.scenario import builtin_scenarios, load_scenario
 from taskscope.session import RunOptions, check_scenarios
@@ -83,6 +85,14 @@ def run(  # noqa: PLR0913 - the options of a run
         typer.Option(metavar="URL", help="Send spans there by OTLP/HTTP, and not into files."),
     ] = None,
     tempo_url: TempoUrl = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Serve metrics there, for a Prometheus elsewhere."),
+    ] = None,
+    worker_at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VARIANT=HOST:PORT", help="A worker that runs already; repeatable."),
+    ] = None,
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
@@ -106,9 +116,10 @@ def run(  # noqa: PLR0913 - the options of a run
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
     check_scenarios(chosen)
+    where = placement(listen, worker_at or (), chosen, redis_url)
     directory = rundir.create(out, "-".join(scenario.name for scenario in chosen))
     options = RunOptions(
-        directory, redis_url, prometheus_url, trace_ratio, otlp_endpoint, tempo_url
+        directory, redis_url, prometheus_url, trace_ratio, otlp_endpoint, tempo_url, where
     )
     watch = Watch(_progress(), len(plan(chosen)))
     with _keeping(directory):
@@ -344,6 +355,32 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
     _print(as_json, {"page": written[0], "files": written},
            lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
+
+
+@app.command()
+def targets(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="A folder of targets.", show_default=False)
+    ] = rundir.DEFAULT_PARENT / "targets",
+    *,
+    serve: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve them, for Prometheus' http_sd.")
+    ] = None,
+) -> None:
+    """Print what runs announce to Prometheus, or serve it to one that cannot read the folder.
+
+    Examples:
+        taskscope targets
+
+        taskscope targets runs/targets --serve 10.0.0.5:9465
+
+    """
+    if not serve:
+        typer.echo(json.dumps(target_files.collect(directory), indent=2))
+        return
+    with target_files.serving(directory, serve) as url:
+        _say(f"serving the targets of {directory} at {url} until interrupted")
+        interruption.wait()
 
 
 @app.command()

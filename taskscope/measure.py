@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,12 +12,10 @@ from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework, in_flight
 from compose.native import NativeStack
-from extract.manifest import CellRecord, Problem
-from taskscope import interruption, prometheus_api
+from extract.manifest import CellRecord, ClockReading, Problem
+from taskscope import clocks, interruption, prometheus_api
 from taskscope.observer import Observer
 from taskscope.plan import PlannedCell
-
-_COMPONENTS = 3  # worker, generator, exporters
 
 type Report = Callable[[str], None]
 
@@ -35,7 +33,8 @@ def measure(
     problems = []
     try:
         report("starting")
-        broker.purge(stack.redis_url, framework(planned.variant.framework), spec.worker.queue)
+        empty = broker.check_empty if spec.workers else broker.purge
+        empty(stack.redis_url, framework(planned.variant.framework), spec.worker.queue)
         _run(stack, spec, planned, marks, report)
     except ServiceError as error:
         stack.check_broker()
@@ -47,8 +46,9 @@ def measure(
         remedy = "See the logs: its last records may be missing."
         problems.append(Problem("clean stop", message, remedy))
     return msgspec.structs.replace(
-        planned.record(), start=marks.start, end=marks.end, problems=tuple(problems)
-    )
+        planned.record(), start=marks.start, end=marks.end, problems=tuple(problems),
+        clocks=tuple(marks.clocks),
+    )  # fmt: skip
 
 
 @dataclass
@@ -57,6 +57,12 @@ class _Marks:
 
     start: float | None = None
     end: float | None = None
+    clocks: list[ClockReading] = field(default_factory=list)
+
+    def read_clocks(self, spec: CellSpec) -> None:
+        """Ask the clocks of the hosts whose workers ran already; of one's own there is no doubt."""
+        found = [clocks.read(address) for address in spec.workers]
+        self.clocks += {reading.host: reading for reading in found if reading}.values()
 
 
 def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: float) -> CellSpec:
@@ -73,6 +79,7 @@ def _spec(stack: NativeStack, planned: PlannedCell, session: str, trace_ratio: f
         in_flight=in_flight(planned.variant.framework, planned.scenario.load.in_flight),
         labels=planned.record().labels(session),
         trace_ratio=trace_ratio,
+        workers=stack.workers.get(planned.variant.name, ()),
     )
 
 
@@ -88,13 +95,14 @@ def _run(
             raise dead.died()
 
     observer = Observer(stack.prometheus_url, spec.labels, check)
-    observer.wait_up(_COMPONENTS)
+    observer.wait_up(spec.components)
     warmup, count = planned.scenario.run.warmup, planned.scenario.workload.count
     if warmup:
         report("warming up")
         _send(cell, _phase(planned, warmup, warm=True), observer)
         observer.wait_drained(warmup)
     observer.settle()
+    marks.read_clocks(spec)
     marks.start = time.time()
     report("measuring")
     _send(cell, _phase(planned, count, warm=False), observer)
@@ -102,6 +110,9 @@ def _run(
     report("settling")
     observer.settle()
     marks.end = time.time()
+    if spec.workers:  # they go on, and write their last spans after a scrape
+        observer.settle()
+    marks.read_clocks(spec)
 
 
 def _phase(planned: PlannedCell, count: int, *, warm: bool) -> dict[str, object]:

@@ -4,7 +4,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,9 +17,10 @@ from compose.frameworks import framework
 from compose.native import NativeStack, inherited, require
 from extract.manifest import Manifest
 from tasks import workloads
-from taskscope import interruption, prometheus_api, rundir, spans_endpoint, tempo_api
+from taskscope import clocks, interruption, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.errors import UsageError
 from taskscope.measure import measure
+from taskscope.placement import Placement
 from taskscope.plan import PlannedCell, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.scenario import Scenario
@@ -39,10 +40,15 @@ class RunOptions:
     trace_ratio: float
     otlp_endpoint: str | None = None
     tempo_url: str | None = None
+    placement: Placement = field(default_factory=Placement)
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that every process of the run is given."""
+        return {**spans_endpoint.variables(self.otlp_endpoint), **self.placement.variables()}
 
     def environment(self) -> dict[str, str]:
         """Return the variables that processes of the run inherit, or are given."""
-        return {**inherited(), **spans_endpoint.variables(self.otlp_endpoint)}
+        return {**inherited(), **self.variables()}
 
 
 def check_scenarios(scenarios: Sequence[Scenario]) -> None:
@@ -121,13 +127,21 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
         else:
             require("prometheus")
         _check_spans(options)
+        for address in (a for some in options.placement.workers.values() for a in some):
+            clocks.read(address)
         if not options.redis_url:
             require("redis-server")
             return {}
         url = broker.usable(options.redis_url)
         server = broker.check(url)
-        claims = {(v.framework, s.run.queue) for s in scenarios for v in s.variants}
-        held.enter_context(broker.claimed(url, [(framework(n), q) for n, q in sorted(claims)]))
+        used = [(v, s.run.queue) for s in scenarios for v in s.variants]
+        claims = {(v.framework, queue) for v, queue in used}
+        running = {(v.framework, q) for v, q in used if v.name in options.placement.workers}
+        held.enter_context(broker.claimed(
+            url,
+            [(framework(name), queue) for name, queue in sorted(claims)],
+            [(framework(name), queue) for name, queue in sorted(running)],
+        ))  # fmt: skip
     except ServiceError:
         with suppress(OSError):
             options.directory.rmdir()
@@ -154,7 +168,8 @@ def _stack(options: RunOptions, session: str) -> NativeStack:
         session,
         redis_url=broker.usable(options.redis_url) if options.redis_url else None,
         prometheus_url=options.prometheus_url,
-        variables=spans_endpoint.variables(options.otlp_endpoint),
+        variables=options.variables(),
+        workers=options.placement.workers,
     )
 
 

@@ -40,6 +40,8 @@ def _show_one(console: Console, comparison: Comparison) -> None:
     console.print(_figures(comparison))
     for doubt in rows.doubts(comparison):
         _say(console, f"Doubt: {doubt}", "yellow")
+    for said in rows.clocks(comparison):
+        _say(console, said, "yellow")
     if costs := rows.overhead(comparison):
         _say(console, costs)
     console.print(_settings(comparison))

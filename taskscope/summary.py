@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from compose.frameworks import in_flight
-from extract import judge, overhead, verdict
+from extract import clocks, judge, overhead, verdict
 from extract.conditions import Judgement
 from extract.dataset import Dataset, valid_cells
 from extract.doubts import Doubt
@@ -45,6 +45,8 @@ class Comparison:
     alone: tuple[Alone, ...]
     settings: Mapping[str, Mapping[str, Any]]
     overhead: Ledger | None = None
+    #: How far the clocks of other hosts are off, where tasks crossed from one to another.
+    clocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,9 @@ def summarise(  # noqa: PLR0913 - each narrows the question
                     for name in chosen for v in scenario["variants"] if v["name"] == name
                 },
                 overhead=costs,
+                clocks=tuple(
+                    doubt.found for doubt in clocks.doubts(data.clocks, scenario["name"], chosen)
+                ),
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
 
@@ -170,7 +175,10 @@ def _figures(
     return judge.compare_all(
         results, audit, baseline=second, challengers=[first], margin=margin, source=source,
         metrics=[metric for metric in metrics if metric in known],
-        known={(answers.scenario, first): list(doubts(answers.costs, pair))},
+        known={(answers.scenario, first): [
+            *doubts(answers.costs, pair),
+            *clocks.doubts(answers.data.clocks, answers.scenario, pair),
+        ]},
     ), ()  # fmt: skip
 
 

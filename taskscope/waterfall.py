@@ -55,6 +55,8 @@ def show_table(console: Console, records: Sequence[Record]) -> None:
                       _stacked(record), _causes(record))  # fmt: skip
     console.print(table)
     console.print(_legend(records))
+    for said in dict.fromkeys(r["clock"]["found"] for r in records if r["clock"]):
+        console.print(Text(f"Between hosts: {printable(said, 400)}.", style="yellow"))
     for address in _addresses(records):
         console.print(address, soft_wrap=True)
 
@@ -175,6 +177,8 @@ def _facts(record: Record) -> Iterator[RenderableType]:
             yield Text(f"{title}: {many(neighbours['count'], 'other')}, the longest there")
             longest = neighbours["longest"][:_NAMED]
             yield from (Padding(Text(_neighbour(n)), (0, 0, 0, 2)) for n in longest)
+    if record["clock"]:
+        yield Text(f"Between hosts: {printable(record['clock']['found'], 400)}.", style="yellow")
     for stage in record["clocks_disagree"]:
         yield Text(f"Clocks disagree: its {_LOOKS[stage].title} would be negative.", style="red")
 
