@@ -1,8 +1,8 @@
 """The traces of a run, fetched from Tempo into a trace file: as if they had been written there.
 
-A search by session gives most traces whole, with all that the dataset needs; the others are fetched
-by their ids: those that hold a failure, or more than a search shows. It costs Tempo a twentieth of
-fetching each. Nothing is held in memory but ids, so a run may have a million traces.
+A search by session gives most traces whole, with all that the dataset needs, and the others are
+fetched by their ids: those that hold a failure, or may hold more than a search shows. It costs a
+small part of fetching each. Nothing is held in memory but ids, so a run may have a million traces.
 """
 
 import time
@@ -31,7 +31,9 @@ _MOST_FOUND: Final = 5_000
 _MOST_SPANS: Final = 100  # of one trace in a search; Tempo's own limit, unless it is raised
 _MARGIN_SECONDS: Final = 2  # search has a resolution of a second
 _TRACE_MARGIN_SECONDS: Final = 3600
-_DEEPEST: Final = 3  # a second is divided into up to 16³ parts
+_DEEPEST: Final = 4  # a cell is divided into up to 16⁴ parts
+_CROWDED: Final = 0.7  # a cell with so many of them is divided at once
+_REPORT_EVERY: Final = 10_000
 _NS: Final = 1e9
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _SELECT: Final = ", ".join([
@@ -154,6 +156,7 @@ def fetch(
             if not waiting.saw(len(fetching.done)):
                 file.writelines(held)
                 break
+    report(f"{len(fetching.done):,} traces fetched, {fetching.by_id:,} of them by id")
     temporary.replace(directory / FILE_NAME)
     return Fetched(len(fetching.done) + len(held), fetching.by_id, len(held))
 
@@ -182,7 +185,7 @@ class _Fetching:
     def look(self, cell: CellRecord) -> list[bytes]:
         """Write the traces of a cell that are new, and return those that lack an attempt."""
         others: dict[str, _Found] = {}
-        for found in self._search(cell, _window(cell)):
+        for found in _search(self.tempo, self.client, self.session, _Part(cell)):
             if found.trace_id in self.done:
                 continue
             if found.line is None:
@@ -196,30 +199,14 @@ class _Fetching:
                 self._keep(found, line)
             else:
                 held.append(line)
-        self.report(f"{len(self.done):,} traces fetched")
         return held
 
     def _keep(self, found: _Found, line: bytes) -> None:
         self.write(line)
         self.done.add(found.trace_id)
+        if not len(self.done) % _REPORT_EVERY:
+            self.report(f"{len(self.done):,} traces fetched")
         self.measured += found.measured
-
-    def _search(self, cell: CellRecord, window: "_Window") -> Iterator[_Found]:
-        """Search a window, dividing it while there may be more than what was shown."""
-        answer = self.tempo.get(self.client, "/api/search", {
-            "q": window.query(self.session), "start": window.start, "end": window.end,
-            "limit": _MOST_FOUND, "spss": _MOST_SPANS,
-        })  # fmt: skip
-        if answer is None or not isinstance(traces := answer.get("traces") or [], list):
-            raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
-        if len(traces) < _MOST_FOUND:
-            yield from (_found(trace, cell) for trace in traces)
-            return
-        if len(window.prefix) >= _DEEPEST:
-            raise TempoError(f"{_MOST_FOUND} traces or more have message ids that begin with "
-                             f"{window.prefix} and lie within one second")  # fmt: skip
-        for part in window.parts():
-            yield from self._search(cell, part)
 
     def _traces(
         self, cell: CellRecord, wanted: Sequence[_Found]
@@ -250,31 +237,60 @@ def _found(trace: Document, cell: CellRecord) -> _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """Where to search: from one Unix second to another, messages whose ids begin so."""
+class _Part:
+    """The traces of a cell with a message whose id begins so; `other`: with no hexadecimal digit.
 
-    start: int
-    end: int
+    Not divided by time: a search finds what overlaps its time, so a backlog would be found again
+    and again.
+    """
+
+    cell: CellRecord
     prefix: str = ""
+    other: bool = False
 
-    def parts(self) -> Iterator["_Window"]:
-        """Divide it: by time down to a second, then by the next digit of the message's id."""
-        middle = (self.start + self.end) // 2
-        if self.end - self.start > 1:
-            yield _Window(self.start, middle)
-            yield _Window(middle, self.end)
-        else:
-            for digit in "0123456789abcdef":
-                yield _Window(self.start, self.end, self.prefix + digit)
+    def parts(self) -> Iterator["_Part"]:
+        """Divide it by the next digit of the message's id."""
+        for digit in "0123456789abcdef":
+            yield _Part(self.cell, self.prefix + digit)
+        if not self.prefix:
+            yield _Part(self.cell, other=True)
 
     def query(self, session: str) -> str:
-        """Write the search in TraceQL. Sessions are hexadecimal: nothing in them needs quoting."""
-        ours = f'resource.taskscope.session = "{session}" && span.taskqueue.task != nil'
-        if self.prefix:
-            ours += f' && span.messaging.message.id =~ "{self.prefix}.*"'
-        return f"{{ {ours} }} | select({_SELECT})"
+        """Write the search in TraceQL. Sessions are hexadecimal: nothing in them needs quoting.
+
+        All spans of tasks in a trace are asked for, also where only one has such an id.
+        """
+        ours = f'{{ resource.taskscope.session = "{session}" && span.taskqueue.task != nil }}'
+        if self.other:
+            ours = f'{{ span.messaging.message.id !~ "[0-9a-f].*" }} && {ours}'
+        elif self.prefix:
+            ours = f'{{ span.messaging.message.id =~ "{self.prefix}.*" }} && {ours}'
+        return f"{ours} | select({_SELECT})"
+
+    def parameters(self, session: str) -> dict[str, str | int]:
+        """Return the parameters of the search."""
+        return {
+            "q": self.query(session),
+            "start": int(self.cell.start or 0) - _MARGIN_SECONDS,
+            "end": int(self.cell.end or 0) + _MARGIN_SECONDS,
+            "limit": _MOST_FOUND,
+            "spss": _MOST_SPANS,
+        }
 
 
-def _window(cell: CellRecord) -> _Window:
-    start, end = int(cell.start or 0), int(cell.end or 0)
-    return _Window(start - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
+def _search(tempo: Tempo, client: requests.Session, session: str, part: _Part) -> Iterator[_Found]:
+    """Search a part, dividing it while there may be more than what was shown."""
+    # More than are planned are there: warm-up tasks, and those of neighbours in time.
+    crowded = not part.prefix and part.cell.planned > _MOST_FOUND * _CROWDED and not part.other
+    if not crowded:
+        answer = tempo.get(client, "/api/search", part.parameters(session))
+        if answer is None or not isinstance(traces := answer.get("traces") or [], list):
+            raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
+        if len(traces) < _MOST_FOUND:
+            yield from (_found(trace, part.cell) for trace in traces)
+            return
+        if len(part.prefix) >= _DEEPEST or part.other:
+            raise TempoError(f"{_MOST_FOUND} traces or more of one cell have message ids that "
+                             f"begin with {part.prefix or 'no digit'}")  # fmt: skip
+    for smaller in part.parts():
+        yield from _search(tempo, client, session, smaller)

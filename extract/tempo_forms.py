@@ -1,16 +1,18 @@
 """The forms in which Tempo gives traces, written as lines of OpenTelemetry's file format."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from extract.otlp import CONSUMER
+from extract.otlp import CONSUMER, PRODUCER
 
 _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _CODES: Final = ("unset", "ok", "error")
 _ID_LENGTHS: Final = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
+_WHOLE: Final = 2
+_MESSAGE: Final = "messaging.message.id"
 _OF_RESOURCE: Final = ("taskscope.", "service.")
 
 type Document = dict[str, Any]
@@ -53,20 +55,33 @@ def _number(value: str | int, prefix: str, names: tuple[str, ...]) -> int:
 
 
 def found_line(trace_id: str, trace: Document) -> bytes | None:
-    """Write a trace as a search shows it; None where that is not all that the dataset needs.
+    """Write a trace as a search shows it; None where that may not be all that the dataset needs.
 
-    The search shows no events, so a failure's exception would be missing, and no more spans than
-    it was asked for. Without an attempt, one may lie in spans that the search did not match.
+    Tempo holds a trace in parts where its spans came at different times, and a search may show one
+    part only. So it counts as whole where it is one publish and the one attempt of that very task,
+    which went well: a failure has an exception, which a search does not show.
     """
-    spans = [span for found in trace.get("spanSets") or () for span in found.get("spans") or ()]
-    matched = sum(int(found.get("matched", 0)) for found in trace.get("spanSets") or ())
+    found = trace.get("spanSets") or ()
+    spans = [span for some in found for span in some.get("spans") or ()]
+    if len(spans) != _WHOLE or sum(int(some.get("matched", 0)) for some in found) != _WHOLE:
+        return None
     lines = [_found_span(trace_id, span) for span in spans]
-    whole = matched == len(spans) and any(s["kind"] == CONSUMER for _, s in lines)
-    if not whole or any(span["status"]["code"] == _CODES.index("error") for _, span in lines):
+    facts = [{a["key"]: a["value"] for a in span["attributes"]} for _, span in lines]
+    by_kind = {span["kind"]: known for (_, span), known in zip(lines, facts, strict=True)}
+    if set(by_kind) != {PRODUCER, CONSUMER} or not _same_and_well(by_kind):
         return None
     document = [{"resource": {"attributes": resource}, "scopeSpans": [{"spans": [span]}]}
                 for resource, span in lines]  # fmt: skip
     return msgspec.json.encode({"resourceSpans": document}) + b"\n"
+
+
+def _same_and_well(facts: Mapping[int, Document]) -> bool:
+    sent, attempt = facts[PRODUCER], facts[CONSUMER]
+    return (
+        sent.get(_MESSAGE) == attempt.get(_MESSAGE)
+        and attempt.get("taskqueue.outcome") == {"stringValue": "success"}
+        and attempt.get("taskqueue.attempt") == {"intValue": "1"}
+    )
 
 
 def _found_span(trace_id: str, span: Document) -> tuple[list[Document], Document]:

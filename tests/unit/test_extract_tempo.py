@@ -27,13 +27,18 @@ def attribute(key: str, value: str | int) -> dict[str, Any]:
     return {"key": key, "value": {kind: str(value)}}
 
 
-def found_span(kind: str, status: str = "unset", message: str = "a1") -> dict[str, Any]:
+def found_span(
+    kind: str, status: str = "unset", message: str = "a1", outcome: str = "success",
+    attempt: int = 1,
+) -> dict[str, Any]:  # fmt: skip
     """Return a span as a search shows it: attributes of span and resource mixed."""
     return {
         "spanID": "5f", "name": "process noop", "startTimeUnixNano": "1000000000000000001",
         "durationNanos": "41",
         "attributes": [attribute("kind", kind), attribute("status", status),
-                       attribute("taskscope.variant", "v"), attribute("taskqueue.attempt", 1),
+                       attribute("taskscope.variant", "v"),
+                       attribute("taskqueue.attempt", attempt),
+                       attribute("taskqueue.outcome", outcome),
                        attribute("messaging.message.id", message),
                        attribute("service.instance.id", "h:1")],
     }  # fmt: skip
@@ -85,15 +90,24 @@ def test_a_search_result_is_written_in_the_file_format() -> None:
     assert (span["traceId"], span["spanId"], span["kind"]) == (TRACE, "0" * 14 + "5f", 5)
     assert span["endTimeUnixNano"] == "1000000000000000042"
     assert span["attributes"] == [attribute("taskqueue.attempt", 1),
+                                  attribute("taskqueue.outcome", "success"),
                                   attribute("messaging.message.id", "a1")]  # fmt: skip
 
 
+PUBLISH, ATTEMPT = found_span("producer"), found_span("consumer")
+
+
 @pytest.mark.parametrize("trace", [
-    found_trace(found_span("producer")),  # the attempt's span has another session, or none
-    found_trace(found_span("consumer", "error")),  # its exception is no part of the answer
-    found_trace(found_span("consumer"), matched=2),  # more spans than were shown
+    found_trace(PUBLISH),  # the attempt's span has another session, or lies in another part
+    found_trace(ATTEMPT),  # the publish lies in another part, and perhaps more
+    found_trace(PUBLISH, found_span("consumer", outcome="failure")),  # where is its exception?
+    found_trace(PUBLISH, found_span("consumer", outcome="retry")),  # where is the next attempt?
+    found_trace(PUBLISH, found_span("consumer", attempt=2)),  # where is the first?
+    found_trace(PUBLISH, found_span("consumer", message="a2")),  # another task's
+    found_trace(PUBLISH, ATTEMPT, ATTEMPT),
+    found_trace(PUBLISH, ATTEMPT, matched=3),  # more spans than were shown
 ])  # fmt: skip
-def test_a_search_result_that_is_not_all_is_fetched_by_id(trace: dict[str, Any]) -> None:
+def test_a_search_result_that_may_not_be_all_is_fetched_by_id(trace: dict[str, Any]) -> None:
     assert found_line(TRACE, trace) is None
 
 
@@ -107,14 +121,19 @@ class Stand:
         self.body: bytes | None = None
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.headers: dict[str, str] = {}
+        self.comes_after = 0
 
     def answer(self, path: str, parameters: dict[str, str]) -> bytes:
         self.asked.append((path, parameters))
+        if len(self.asked) == self.comes_after:
+            self.fetched = {"trace": by_id()}
         if self.body is not None:
             return self.body
         if path.startswith("/api/v2/traces/"):
             return json.dumps(self.fetched).encode()
         prefix = parameters["q"].partition('=~ "')[2].partition(".*")[0]
+        if "!~" in parameters["q"]:
+            return b"{}"
         inside = [t for t in self.traces if self._inside(t, parameters, prefix)]
         return json.dumps({"traces": inside[: int(parameters["limit"])]}).encode()
 
@@ -164,7 +183,10 @@ def test_more_than_a_search_shows_is_asked_for_in_parts(
 ) -> None:
     monkeypatch.setattr(tempo, "_MOST_FOUND", 4)
     stand.traces = [
-        found_trace(found_span("consumer", message=f"{n:x}{n:x}"), trace_id=f"{n + 1:x}")
+        found_trace(
+            *(found_span(kind, message=f"{n:x}{n:x}") for kind in ("producer", "consumer")),
+            trace_id=f"{n + 1:x}",
+        )
         for n in range(16)
     ]  # all in one second
     with serving(stand) as url:
@@ -180,7 +202,7 @@ def test_too_many_of_one_beginning_are_an_error_and_not_left_out(
 ) -> None:
     monkeypatch.setattr(tempo, "_MOST_FOUND", 4)
     stand.traces = [found_trace(found_span("consumer", message="aaaa")) for _ in range(5)]
-    with serving(stand) as url, pytest.raises(tempo.TempoError, match="begin with aaa"):
+    with serving(stand) as url, pytest.raises(tempo.TempoError, match="begin with aaaa"):
         tempo.fetch(tempo.Tempo(url), manifest(5), tmp_path, patience=HASTE)
     assert not (tmp_path / tempo.FILE_NAME).exists()
 
@@ -188,18 +210,13 @@ def test_too_many_of_one_beginning_are_an_error_and_not_left_out(
 def test_what_has_no_attempt_yet_is_waited_for(stand: Stand, tmp_path: Path) -> None:
     stand.traces = [found_trace(found_span("producer"))]
     stand.fetched = {"trace": by_id("SPAN_KIND_PRODUCER")}
-    asked = []
-
-    def report(text: str) -> None:
-        asked.append(text)
-        if len(asked) == 3:
-            stand.fetched = {"trace": by_id()}
-
     forever = tempo.Patience(recent_seconds=1e12, poll_seconds=0.01)
+    stand.comes_after = 6
     with serving(stand) as url:
-        got = tempo.fetch(tempo.Tempo(url), manifest(), tmp_path, report, forever)
+        got = tempo.fetch(tempo.Tempo(url), manifest(), tmp_path, patience=forever)
     assert got == tempo.Fetched(traces=1, by_id=1, unfinished=0)
-    assert len(asked) == 4
+    assert len(stand.asked) == 6
+    assert stand.asked[-1][0] == f"/api/v2/traces/{TRACE}"
 
 
 def test_what_never_gets_an_attempt_is_written_as_it_is_and_counted(
