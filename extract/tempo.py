@@ -35,6 +35,7 @@ _DEEPEST: Final = 4  # a cell is divided into up to 16⁴ parts
 _CROWDED: Final = 0.7  # a cell with so many of them is divided at once
 _REPORT_EVERY: Final = 10_000
 _NS: Final = 1e9
+_KINDS: Final = ("producer", "consumer")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _SELECT: Final = ", ".join([
     "kind", "status", "name",
@@ -228,14 +229,6 @@ class _Fetching:
                 yield from pool.map(one, some)
 
 
-def _found(trace: Document, cell: CellRecord) -> _Found:
-    begin = int(trace.get("startTimeUnixNano", 0)) / _NS
-    # Tempo trims the zeros that an id begins with.
-    trace_id = str(trace["traceID"]).zfill(32)
-    inside = (cell.start or 0.0) <= begin <= (cell.end or 0.0)
-    return _Found(trace_id, inside, found_line(trace_id, trace))
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """The traces of a cell with a message whose id begins so; `other`: with no hexadecimal digit.
@@ -255,22 +248,23 @@ class _Part:
         if not self.prefix:
             yield _Part(self.cell, other=True)
 
-    def query(self, session: str) -> str:
+    def query(self, session: str, kind: str) -> str:
         """Write the search in TraceQL. Sessions are hexadecimal: nothing in them needs quoting.
 
-        All spans of tasks in a trace are asked for, also where only one has such an id.
+        All such spans of a trace are asked for, also where only one has such an id.
         """
-        ours = f'{{ resource.taskscope.session = "{session}" && span.taskqueue.task != nil }}'
+        ours = (f'{{ resource.taskscope.session = "{session}" && kind = {kind}'
+                " && span.taskqueue.task != nil }")  # fmt: skip
         if self.other:
             ours = f'{{ span.messaging.message.id !~ "[0-9a-f].*" }} && {ours}'
         elif self.prefix:
             ours = f'{{ span.messaging.message.id =~ "{self.prefix}.*" }} && {ours}'
         return f"{ours} | select({_SELECT})"
 
-    def parameters(self, session: str) -> dict[str, str | int]:
+    def parameters(self, session: str, kind: str) -> dict[str, str | int]:
         """Return the parameters of the search."""
         return {
-            "q": self.query(session),
+            "q": self.query(session, kind),
             "start": int(self.cell.start or 0) - _MARGIN_SECONDS,
             "end": int(self.cell.end or 0) + _MARGIN_SECONDS,
             "limit": _MOST_FOUND,
@@ -283,14 +277,32 @@ def _search(tempo: Tempo, client: requests.Session, session: str, part: _Part) -
     # More than are planned are there: warm-up tasks, and those of neighbours in time.
     crowded = not part.prefix and part.cell.planned > _MOST_FOUND * _CROWDED and not part.other
     if not crowded:
-        answer = tempo.get(client, "/api/search", part.parameters(session))
-        if answer is None or not isinstance(traces := answer.get("traces") or [], list):
-            raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
-        if len(traces) < _MOST_FOUND:
-            yield from (_found(trace, part.cell) for trace in traces)
+        shown = [_ask(tempo, client, part.parameters(session, kind)) for kind in _KINDS]
+        if all(len(traces) < _MOST_FOUND for traces in shown):
+            yield from _joined(shown, part.cell)
             return
         if len(part.prefix) >= _DEEPEST or part.other:
             raise TempoError(f"{_MOST_FOUND} traces or more of one cell have message ids that "
                              f"begin with {part.prefix or 'no digit'}")  # fmt: skip
     for smaller in part.parts():
         yield from _search(tempo, client, session, smaller)
+
+
+def _ask(
+    tempo: Tempo, client: requests.Session, parameters: Mapping[str, str | int]
+) -> dict[str, Document]:
+    """Return what a search shows, by trace id; Tempo trims the zeros that an id begins with."""
+    answer = tempo.get(client, "/api/search", parameters)
+    if answer is None or not isinstance(traces := answer.get("traces") or [], list):
+        raise TempoError("it has no /api/search: is it a Tempo, 2.7 or newer?")
+    return {str(trace["traceID"]).zfill(32): trace for trace in traces}
+
+
+def _joined(shown: Sequence[Mapping[str, Document]], cell: CellRecord) -> Iterator[_Found]:
+    """Join what was shown of each trace: a publish and its attempt may lie in different blocks."""
+    for trace_id in dict.fromkeys(trace_id for traces in shown for trace_id in traces):
+        parts = [traces[trace_id] for traces in shown if trace_id in traces]
+        begin = min(int(part.get("startTimeUnixNano", 0)) for part in parts) / _NS
+        spans = [spans for part in parts for spans in part.get("spanSets") or ()]
+        inside = (cell.start or 0.0) <= begin <= (cell.end or 0.0)
+        yield _Found(trace_id, inside, found_line(trace_id, spans))

@@ -1,7 +1,7 @@
 """The forms in which Tempo gives traces, written as lines of OpenTelemetry's file format."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,16 +54,16 @@ def _number(value: str | int, prefix: str, names: tuple[str, ...]) -> int:
     return value if isinstance(value, int) else names.index(value.removeprefix(prefix).lower())
 
 
-def found_line(trace_id: str, trace: Document) -> bytes | None:
-    """Write a trace as a search shows it; None where that may not be all that the dataset needs.
+def found_line(trace_id: str, found: Sequence[Document]) -> bytes | None:
+    """Write the sets of spans that searches show; None where that may not be all of the trace.
 
     Tempo holds a trace in parts where its spans came at different times, and a search may show one
     part only. So it counts as whole where it is one publish and the one attempt of that very task,
     which went well: a failure has an exception, which a search does not show.
     """
-    found = trace.get("spanSets") or ()
-    spans = [span for some in found for span in some.get("spans") or ()]
-    if len(spans) != _WHOLE or sum(int(some.get("matched", 0)) for some in found) != _WHOLE:
+    hidden = any(int(some.get("matched", 0)) != len(some.get("spans") or ()) for some in found)
+    spans = {span["spanID"]: span for some in found for span in some.get("spans") or ()}.values()
+    if hidden or len(spans) != _WHOLE:
         return None
     lines = [_found_span(trace_id, span) for span in spans]
     facts = [{a["key"]: a["value"] for a in span["attributes"]} for _, span in lines]

@@ -27,14 +27,14 @@ def attribute(key: str, value: str | int) -> dict[str, Any]:
     return {"key": key, "value": {kind: str(value)}}
 
 
-def found_span(
+def found_span(  # noqa: PLR0913, PLR0917
     kind: str, status: str = "unset", message: str = "a1", outcome: str = "success",
-    attempt: int = 1,
+    attempt: int = 1, span_id: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return a span as a search shows it: attributes of span and resource mixed."""
     return {
-        "spanID": "5f", "name": "process noop", "startTimeUnixNano": "1000000000000000001",
-        "durationNanos": "41",
+        "spanID": span_id or {"producer": "5e", "consumer": "5f"}[kind], "name": "process noop",
+        "startTimeUnixNano": "1000000000000000001", "durationNanos": "41",
         "attributes": [attribute("kind", kind), attribute("status", status),
                        attribute("taskscope.variant", "v"),
                        attribute("taskqueue.attempt", attempt),
@@ -80,8 +80,11 @@ def test_a_trace_without_an_attempt_is_not_whole() -> None:
     assert as_line(by_id("SPAN_KIND_PRODUCER"))[1] is False
 
 
+PUBLISH, ATTEMPT = found_span("producer"), found_span("consumer")
+
+
 def test_a_search_result_is_written_in_the_file_format() -> None:
-    line = found_line(TRACE, found_trace(found_span("producer"), found_span("consumer")))
+    line = found_line(TRACE, found_trace(PUBLISH, ATTEMPT)["spanSets"])
     assert line
     first, second = json.loads(line)["resourceSpans"]
     assert first["resource"]["attributes"] == [attribute("taskscope.variant", "v"),
@@ -94,7 +97,9 @@ def test_a_search_result_is_written_in_the_file_format() -> None:
                                   attribute("messaging.message.id", "a1")]  # fmt: skip
 
 
-PUBLISH, ATTEMPT = found_span("producer"), found_span("consumer")
+def test_a_span_that_both_searches_show_is_one_span() -> None:
+    both = found_trace(PUBLISH, ATTEMPT)["spanSets"]
+    assert found_line(TRACE, [*both, *found_trace(ATTEMPT, PUBLISH)["spanSets"]])
 
 
 @pytest.mark.parametrize("trace", [
@@ -104,11 +109,11 @@ PUBLISH, ATTEMPT = found_span("producer"), found_span("consumer")
     found_trace(PUBLISH, found_span("consumer", outcome="retry")),  # where is the next attempt?
     found_trace(PUBLISH, found_span("consumer", attempt=2)),  # where is the first?
     found_trace(PUBLISH, found_span("consumer", message="a2")),  # another task's
-    found_trace(PUBLISH, ATTEMPT, ATTEMPT),
+    found_trace(PUBLISH, ATTEMPT, found_span("consumer", span_id="60")),
     found_trace(PUBLISH, ATTEMPT, matched=3),  # more spans than were shown
 ])  # fmt: skip
 def test_a_search_result_that_may_not_be_all_is_fetched_by_id(trace: dict[str, Any]) -> None:
-    assert found_line(TRACE, trace) is None
+    assert found_line(TRACE, trace["spanSets"]) is None
 
 
 class Stand:
@@ -134,8 +139,17 @@ class Stand:
         prefix = parameters["q"].partition('=~ "')[2].partition(".*")[0]
         if "!~" in parameters["q"]:
             return b"{}"
-        inside = [t for t in self.traces if self._inside(t, parameters, prefix)]
+        inside = [self._of_kind(t, parameters["q"]) for t in self.traces
+                  if self._inside(t, parameters, prefix)]  # fmt: skip
+        inside = [trace for trace in inside if trace["spanSets"][0]["spans"]]
         return json.dumps({"traces": inside[: int(parameters["limit"])]}).encode()
+
+    @staticmethod
+    def _of_kind(trace: dict[str, Any], query: str) -> dict[str, Any]:
+        """Show spans of the kind that was asked for, as of one part of a trace."""
+        spans = [span for span in trace["spanSets"][0]["spans"]
+                 if f"kind = {span['attributes'][0]['value']['stringValue']}" in query]  # fmt: skip
+        return {**trace, "spanSets": [{"spans": spans, "matched": len(spans)}]}
 
     def _inside(self, trace: dict[str, Any], parameters: dict[str, str], prefix: str) -> bool:
         begin = int(trace["startTimeUnixNano"]) / 1e9
@@ -201,7 +215,8 @@ def test_too_many_of_one_beginning_are_an_error_and_not_left_out(
     stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempo, "_MOST_FOUND", 4)
-    stand.traces = [found_trace(found_span("consumer", message="aaaa")) for _ in range(5)]
+    stand.traces = [found_trace(found_span("consumer", message="aaaa"), trace_id=f"{n + 1}")
+                    for n in range(5)]  # fmt: skip
     with serving(stand) as url, pytest.raises(tempo.TempoError, match="begin with aaaa"):
         tempo.fetch(tempo.Tempo(url), manifest(5), tmp_path, patience=HASTE)
     assert not (tmp_path / tempo.FILE_NAME).exists()
@@ -211,11 +226,11 @@ def test_what_has_no_attempt_yet_is_waited_for(stand: Stand, tmp_path: Path) -> 
     stand.traces = [found_trace(found_span("producer"))]
     stand.fetched = {"trace": by_id("SPAN_KIND_PRODUCER")}
     forever = tempo.Patience(recent_seconds=1e12, poll_seconds=0.01)
-    stand.comes_after = 6
+    stand.comes_after = 9
     with serving(stand) as url:
         got = tempo.fetch(tempo.Tempo(url), manifest(), tmp_path, patience=forever)
     assert got == tempo.Fetched(traces=1, by_id=1, unfinished=0)
-    assert len(stand.asked) == 6
+    assert len(stand.asked) == 9
     assert stand.asked[-1][0] == f"/api/v2/traces/{TRACE}"
 
 
