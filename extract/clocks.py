@@ -12,12 +12,11 @@ no task was received before it was sent: the least wait of all bounds the offset
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
-from extract.doubts import Doubt
 from extract.manifest import CellRecord, ClockReading, Manifest
 
 _KEYS: Final = {"session": "string", "scenario": "string", "framework": "string",
@@ -114,22 +113,6 @@ def of_cell(
     return [{str(key): value for key, value in row.items()} for row in chosen.to_dict("records")]
 
 
-def doubts(clocks: pd.DataFrame, scenario: str, variants: Sequence[str]) -> Iterator[Doubt]:
-    """Yield a doubt for each host whose clock the variants' cross-host intervals contain.
-
-    Of several repetitions, the one whose clock was furthest off speaks.
-    """
-    for variant in variants:
-        rows = of_cell(clocks, scenario, variant)
-        for host in dict.fromkeys(row["host"] for row in rows):
-            furthest = max((r for r in rows if r["host"] == host), key=_worst)
-            yield Doubt(
-                "clocks",
-                f"{variant}: {sentence(furthest)}",
-                "Synchronise the clocks (chrony, NTP), or measure on one host.",
-            )
-
-
 def of_record(clocks: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Say how far the clock of an attempt's worker is off; None on the generator's own host."""
     host = re.sub(_PROCESSES, "", str(record["worker"]))
@@ -144,9 +127,3 @@ def of_record(clocks: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any]
                 "found": sentence(row),
             }
     return None
-
-
-def _worst(row: Mapping[str, Any]) -> float:
-    if pd.isna(row["offset_ns"]):
-        return float("inf")
-    return float(abs(row["offset_ns"]) + row["uncertainty_ns"])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from compose.frameworks import in_flight
-from extract import clocks, judge, overhead, verdict
+from extract import clock_doubts, judge, overhead, verdict
 from extract.conditions import Judgement
 from extract.dataset import Dataset, valid_cells
 from extract.doubts import Doubt
@@ -131,7 +131,8 @@ def summarise(  # noqa: PLR0913 - each narrows the question
                 },
                 overhead=costs,
                 clocks=tuple(
-                    doubt.found for doubt in clocks.doubts(data.clocks, scenario["name"], chosen)
+                    doubt.found
+                    for doubt in clock_doubts.doubts(data.clocks, scenario["name"], chosen)
                 ),
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
@@ -177,7 +178,7 @@ def _figures(
         metrics=[metric for metric in metrics if metric in known],
         known={(answers.scenario, first): [
             *doubts(answers.costs, pair),
-            *clocks.doubts(answers.data.clocks, answers.scenario, pair),
+            *clock_doubts.doubts(answers.data.clocks, answers.scenario, pair),
         ]},
     ), ()  # fmt: skip
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compose.errors import ServiceError
-from extract import clocks
+from extract import clock_doubts, clocks
 from extract.manifest import CellRecord, ClockReading, Manifest
 from extract.traces import TASK_COLUMNS
 from instrumentation.server import MetricsServer
@@ -65,7 +65,7 @@ def test_what_contradicts_itself_is_unknown_and_not_made_up() -> None:
     assert clocks.combined([reading(5, 9)], 4) is None
     found = clocks.table(manifest(reading(5, 4)), tasks(("b:1/1", 1, 2)))
     assert pd.isna(found["offset_ns"].iloc[0])
-    (doubt,) = clocks.doubts(found, "s", ["v"])
+    (doubt,) = clock_doubts.doubts(found, "s", ["v"])
     assert "the clock of b was stepped" in doubt.found
 
 
@@ -73,7 +73,7 @@ def test_a_cell_on_one_host_has_no_row_and_no_doubt() -> None:
     found = clocks.table(manifest(), tasks(("a:1/1", 1, 2)))
     assert found.empty
     assert list(found.columns) == list(clocks.COLUMNS)
-    assert not list(clocks.doubts(found, "s", ["v"]))
+    assert not list(clock_doubts.doubts(found, "s", ["v"]))
 
 
 def test_only_tasks_of_that_host_bound_its_clock() -> None:
@@ -96,7 +96,7 @@ def test_only_tasks_of_that_host_bound_its_clock() -> None:
 def test_of_several_repetitions_the_furthest_off_speaks() -> None:
     rows = [clocks.table(manifest(reading(low, low + 2 * MS)), tasks()).assign(repetition=number)
             for number, low in enumerate((-3 * MS, -90 * MS, MS), start=1)]  # fmt: skip
-    (doubt,) = clocks.doubts(pd.concat(rows), "s", ["v"])
+    (doubt,) = clock_doubts.doubts(pd.concat(rows), "s", ["v"])
     assert doubt.found.startswith("v: the clock of b is 89 ms behind that of a")
 
 
