@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup bench test lint generated
+.PHONY: help setup bench test lint generated up down logs
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -11,6 +11,15 @@ setup:  ## Python, the virtual environment, Redis and Prometheus: whatever is mi
 
 bench: setup  ## the quick comparison of scenario 1, ending in a table
 	@$(BIN)/taskscope run throughput --quick
+
+up:  ## the stack in containers, to watch: PROFILES="monitoring workers bench"
+	@compose/containers.sh up
+
+down:  ## end the containers; their data stays (docs/containers.md says how to delete it)
+	@compose/containers.sh down
+
+logs:  ## the last lines of every container
+	@compose/containers.sh logs
 
 test: setup lint  ## lint, strict types, then all tests on real services
 	@$(BIN)/pytest -n 3 --dist loadfile  # they mostly wait: more at once than cores

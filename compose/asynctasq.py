@@ -8,6 +8,7 @@ from compose.command import Backlog, Command, Other, WorkerSettings, python
 TASKS = "tasks.asynctasq"
 MOST_IN_FLIGHT = 10_000
 VARIABLES = "ASYNCTASQ_"
+WATCHED: tuple[str, Mapping[str, object]] = ("asynctasq", {})
 #: A variant's setting, and the variable that AsyncTasQ reads it from.
 _SETTINGS = {
     "redis_max_connections": "ASYNCTASQ_REDIS_MAX_CONNECTIONS",

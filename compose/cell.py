@@ -28,8 +28,9 @@ _GRACE_SECONDS = 5.0
 class CellSpec:
     """What runs in one cell. `labels` identify it in every series and span.
 
-    `workers` is how many there are of the worker, and `requires` the settings of each service that
-    its tasks need, by name.
+    `workers` is how many there are of the worker; where `elsewhere` has the addresses of some that
+    run already, none is started. `requires` has the settings of each service that its tasks need,
+    by name.
     Spans go to the folder `traces` of the run directory; `wrapped` may put the worker's command
     into another one.
     With `together`, another cell runs at the same time; `cores` are what workers and generator may
@@ -43,6 +44,7 @@ class CellSpec:
     labels: Mapping[str, str]
     trace_ratio: float
     workers: int = 1
+    elsewhere: tuple[str, ...] = ()
     requires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     traces: str = "traces"
     wrapped: Callable[[Command], Command] = lambda command: command
@@ -52,7 +54,7 @@ class CellSpec:
     @property
     def components(self) -> int:
         """How many targets Prometheus is to see: besides these, generator and exporters."""
-        return self.workers + len(self.requires) + 2
+        return (len(self.elsewhere) or self.workers) + len(self.requires) + 2
 
 
 class Cell:
@@ -85,7 +87,9 @@ class Cell:
         self.exporters = self._start_exporters()
         self.urls: dict[str, str] = {}
         self.needed = {name: self._start_needed(name) for name in spec.requires}
-        self.workers = [self._start_worker(number) for number in range(1, spec.workers + 1)]
+        self._announced = self._announce_workers()
+        started = 0 if spec.elsewhere else spec.workers
+        self.workers = [self._start_worker(number) for number in range(1, started + 1)]
         plan: dict[str, object] = {
             "framework": spec.framework,
             "tasks": [f"{module.TASKS}:{task}" for task in spec.tasks],
@@ -95,11 +99,21 @@ class Cell:
         client = module.client_environment(spec.worker)
         self.generator = self._start("generator", services.generator(plan, client), piped=True)
         own = {
-            "worker": [worker.pid for worker in self.workers],
             "generator": [self.generator.pid],
             **{name: [process.pid] for name, process in self.needed.items()},
         }
+        if self.workers:
+            own["worker"] = [worker.pid for worker in self.workers]
         self._write_roles({**services_roles, **own})
+
+    def _announce_workers(self) -> list[Announcement]:
+        """Announce the workers that run already as this cell's, while it lasts."""
+        labels = {**self._spec.labels, "component": "worker"}
+        cell = "-".join(self._spec.labels.values())
+        return [
+            Announcement.publish(self._targets / f"worker-at-{cell}-{number}.json", where, labels)
+            for number, where in enumerate(self._spec.elsewhere, start=1)
+        ]
 
     def _start_worker(self, number: int) -> Process:
         settings = replace(self._spec.worker, number=number)
@@ -139,8 +153,8 @@ class Cell:
 
     def _start_needed(self, name: str) -> Process:
         port = free_port()
-        self.urls[name] = f"http://127.0.0.1:{port}"
-        command = services.requirement(name, port, self._spec.requires[name])
+        self.urls[name] = f"http://{self._host}:{port}"
+        command = services.requirement(name, port, self._spec.requires[name], host=self._host)
         return self._start_announced(name, command, port)
 
     def _start_exporters(self) -> Process:
@@ -152,6 +166,7 @@ class Cell:
             roles=self.file("roles"),
             marks=self.file("marks"),
             redis_url=self._spec.worker.redis_url,
+            host=self._host,
         )
         return self._start_announced("exporters", command, port)
 
@@ -161,8 +176,13 @@ class Cell:
         self._processes.append(process)
         file = self._targets / f"{name}-{process.pid}.json"
         labels = {**self._spec.labels, "component": name}
-        Announcement.publish(file, f"127.0.0.1:{port}", labels)
+        Announcement.publish(file, f"{self._host}:{port}", labels)
         return process
+
+    @property
+    def _host(self) -> str:
+        """Where the cell's processes serve their metrics."""
+        return self._environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", services.LOOPBACK)
 
     def _log(self, role: str) -> Path:
         labels = self._spec.labels
@@ -188,6 +208,8 @@ class Cell:
             (self.exporters, _GRACE_SECONDS),
         ]
         killed = [process.name for process, grace in graces if not process.stop(grace)]
+        for announcement in self._announced:
+            announcement.withdraw()
         for process in self._processes:  # one that was killed could not withdraw its target itself
             for file in self._targets.glob(f"*-{process.pid}.json"):
                 file.unlink(missing_ok=True)

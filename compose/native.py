@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import requests
@@ -29,20 +29,27 @@ _NOT_INHERITED = ("OTEL_EXPORTER_PROMETHEUS_", "OTEL_TRACES_EXPORTER", "TASKQUEU
 
 
 class NativeStack:
-    """Redis and Prometheus for one session; cells of workers are started and stopped within."""
+    """Redis and Prometheus for one session; cells of workers are started and stopped within.
 
-    def __init__(
+    Every process gets `variables` beside what it inherits. `workers` are the addresses of those
+    that run already, by variant.
+    """
+
+    def __init__(  # noqa: PLR0913 - whatever is not the run's own
         self,
         directory: Path,
         session: str,
         *,
         redis_url: str | None = None,
         prometheus_url: str | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        workers: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self._directory = directory
         self._work = directory / "stack"
         self._session = session
         self._began = time.time()
+        self.workers = workers
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
@@ -50,8 +57,9 @@ class NativeStack:
         self.targets = self._work / "targets"
         if prometheus_url:
             self.targets = directory.parent / "targets"
-        self._environ = {**_inherited(), guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
-        self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
+        self._environ = {**inherited(), **variables, guardian.MARK: session,
+                         "PYTHONUNBUFFERED": "1"}  # fmt: skip
+        self._roles: dict[str, list[int]] = {}  # whose processes are elsewhere is not in here
         self._services: list[Process] = []
         self._exits = ExitStack()
         self._cells: list[Cell] = []
@@ -101,7 +109,7 @@ class NativeStack:
         self.redis_url = f"redis://127.0.0.1:{port}"
         process = self._launch("redis-server", services.redis_server(port, data))
         process.wait_ready(lambda: broker.is_own(self.redis_url, data), _READY_SECONDS)
-        self._roles["broker"].append(process.pid)
+        self._roles["broker"] = [process.pid]
         self._services.append(process)
 
     def _start_prometheus(self) -> None:
@@ -113,7 +121,7 @@ class NativeStack:
                 config, self._directory / "prometheus", self._log("prometheus"), self._environ
             )
         )
-        self._roles["monitoring"].append(process.pid)
+        self._roles["monitoring"] = [process.pid]
         self._services.append(process)
 
     def _launch(self, name: str, command: Command) -> Process:
@@ -237,6 +245,6 @@ def _is_own_prometheus(url: str, tsdb: Path) -> bool:
     return ready and flags["data"]["storage.tsdb.path"] == str(tsdb)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Return the environment without what would lead metrics and spans away from the run."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}

@@ -20,6 +20,20 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
 
 
+class ClockReading(msgspec.Struct, frozen=True):
+    """Another host's clock, asked `pings` times at the instant `at` (Unix seconds).
+
+    How much later it is than that of `reference` lies between the bounds, in nanoseconds.
+    """
+
+    host: str
+    reference: str
+    at: float
+    lower_ns: int
+    upper_ns: int
+    pings: int
+
+
 class CellRecord(msgspec.Struct, frozen=True):
     """One repetition of one variant. Marks are Unix seconds, None when they were never reached."""
 
@@ -31,6 +45,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     start: float | None = None
     end: float | None = None
     problems: tuple[Problem, ...] = ()
+    clocks: tuple[ClockReading, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -79,6 +94,7 @@ class Share(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL.
 
+    `traces` likewise: where its spans went.
     `together` is () unless the variants ran at once: then the run was for watching only.
     """
 
@@ -96,6 +112,7 @@ class Manifest(msgspec.Struct, frozen=True):
     profiles: tuple[ProfileRecord, ...] = ()
     together: tuple[Share, ...] = ()
     format: int = FORMAT
+    traces: str = "native"
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""

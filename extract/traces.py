@@ -30,8 +30,10 @@ TASK_COLUMNS = {
 }  # fmt: skip
 #: Outcomes of tasks that were taken back. If one never ran, its span has its end for a start.
 _TAKEN_BACK = ("revoked", "expired")
+_OF_CELL = ("scenario", "framework", "variant", "repetition")
 _SENT_COLUMNS = {
-    "task_id": "string", "scenario": "string", "variant": "string", "repetition": "int64",
+    "task_id": "string", "scenario": "string", "framework": "string", "variant": "string",
+    "repetition": "int64",
     "scheduled_ns": "Int64", "sent_ns": "Int64", "accepted_ns": "Int64", "failed": "bool",
 }  # fmt: skip
 
@@ -48,10 +50,25 @@ def read_traces(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     parts = [p for path in sorted(directory.glob("*.jsonl")) for p in columns.pieces(path)]
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         tables = list(pool.map(_read, parts))
-    return (
-        _frame([attempts for attempts, _ in tables], TASK_COLUMNS),
-        _frame([publishes for _, publishes in tables], _SENT_COLUMNS),
-    )
+    attempts = _frame([attempts for attempts, _ in tables], TASK_COLUMNS)
+    publishes = _frame([publishes for _, publishes in tables], _SENT_COLUMNS)
+    return _belonging(attempts, publishes), publishes
+
+
+def _belonging(attempts: pd.DataFrame, publishes: pd.DataFrame) -> pd.DataFrame:
+    """Give attempts that do not say of which cell they are the cell of who sent the task.
+
+    A worker that was not started for a cell, and runs on, knows nothing of any.
+    """
+    nowhere = attempts["scenario"] == ""
+    if not nowhere.any():
+        return attempts
+    senders = publishes.drop_duplicates("task_id").set_index("task_id")
+    attempts = attempts.copy()
+    for label in _OF_CELL:
+        known = attempts.loc[nowhere, "task_id"].map(senders[label])
+        attempts.loc[nowhere, label] = known.fillna(-1 if label == "repetition" else "")
+    return attempts
 
 
 def _frame(tables: list[pa.Table], types: dict[str, str]) -> pd.DataFrame:

@@ -1,14 +1,16 @@
 """The generator's process: a plan as argument, phases on stdin, an answer to each on stdout.
 
     python -m loadgen '{"framework": "celery", "tasks": ["tasks.celery:noop"], …}' < phases.jsonl
+    python -m loadgen '{"framework": "celery", "tasks": ["tasks.celery:noop"], …}' phases.jsonl
 
-Its telemetry is configured by the same environment as a worker's. It ends when stdin does.
+Its telemetry is configured by the same environment as a worker's. It ends when its phases do.
 """
 
 import gc
 import importlib
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -24,7 +26,7 @@ from loadgen.schedule import ArrivalSpec, offsets_ns
 
 
 def main(argv: list[str]) -> None:
-    """Serve phases until stdin ends."""
+    """Serve phases until they end."""
     signal.signal(signal.SIGTERM, _end)
     plan = msgspec.json.decode(argv[1], type=Plan)
     registry = CollectorRegistry()
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        for line in sys.stdin:
+        for line in Path(argv[2]).open() if argv[2:] else sys.stdin:  # noqa: SIM115 - to its end
             phase = msgspec.json.decode(line, type=Phase)
             planned.set(phase.count)
             offsets = offsets_ns(

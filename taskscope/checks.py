@@ -13,6 +13,21 @@ from taskscope.scenario import Scenario, Variant
 from taskscope.values import nearest
 
 
+def check_options(*, profile: bool, together: bool, elsewhere: bool) -> None:
+    """UsageError where two options of a run ask for what cannot be had at once."""
+    if together and profile:
+        raise UsageError(
+            "--profile draws into a report, and a run with --together has none.",
+            "Give one of the two.",
+        )
+    if elsewhere and (together or profile):
+        other = "--together divides" if together else "--profile looks into"
+        raise UsageError(
+            f"{other} workers that the run starts itself, and --worker-at names others.",
+            "Give one of the two.",
+        )
+
+
 def check_scenarios(scenarios: Sequence[Scenario]) -> None:
     """UsageError for a task, setting or requirement that does not exist, or a name given twice."""
     names = [scenario.name for scenario in scenarios]

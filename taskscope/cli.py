@@ -21,16 +21,18 @@ from taskscope import capacity as searching
 from taskscope import doctor as doctor_checks
 from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope import targets as target_files
 from taskscope import together as both
 from taskscope.capacity_search import Limits
 from taskscope.capacity_show import show as show_capacity
-from taskscope.checks import check_scenarios
+from taskscope.checks import check_options, check_scenarios
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
 from taskscope.matrix import points
 from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
+from taskscope.placement import placement
 from taskscope.plan import plan
 from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
 from taskscope.session import RunOptions
@@ -69,6 +71,10 @@ GrafanaUrl = Annotated[
     ),
 ]
 
+TempoUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Fetch the traces from the Tempo there.")
+]
+
 
 @app.command()
 def run(  # noqa: PLR0913 - the options of a run
@@ -93,6 +99,19 @@ def run(  # noqa: PLR0913 - the options of a run
         str | None, typer.Option(metavar="URL", help="A Redis that runs already, and is empty.")
     ] = None,
     prometheus_url: PrometheusUrl = None,
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send spans there by OTLP/HTTP, and not into files."),
+    ] = None,
+    tempo_url: TempoUrl = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Serve metrics there, for a Prometheus elsewhere."),
+    ] = None,
+    worker_at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VARIANT=HOST:PORT", help="A worker that runs already; repeatable."),
+    ] = None,
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
@@ -130,22 +149,26 @@ def run(  # noqa: PLR0913 - the options of a run
         )
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
+    check_options(profile=profile, together=together, elsewhere=bool(worker_at))
     base = grafana.base(grafana_url) if grafana_url else ""
     if together:
-        both.check_options(profile=profile)
         halve = partial(both.halve, chosen=bool(variant))
         chosen = [point for scenario in asked for point in points(scenario, halve)]
     else:
         chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
+    where = placement(listen, worker_at or (), chosen, redis_url)
     directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, profile, together)
+    options = RunOptions(
+        directory, redis_url, prometheus_url, trace_ratio, profile, together,
+        otlp_endpoint, tempo_url, where,
+    )  # fmt: skip
     watch = Watch(_progress(), len(both.steps(plan(chosen), together=together)))
     marks = _marks(base, chosen) if base else None
     with _keeping(directory):
         manifest = run_session(chosen, options, watch, marks=marks)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
@@ -210,16 +233,22 @@ def capacity(  # noqa: PLR0913 - the options of a search
 
 @app.command()
 def extract(
-    directory: Directory, *, prometheus_url: PrometheusUrl = None, as_json: Json = False
+    directory: Directory,
+    *,
+    prometheus_url: PrometheusUrl = None,
+    tempo_url: TempoUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Derive the dataset of a run again, from its stored series and traces.
 
-    Example:
+    Examples:
         taskscope extract runs/20261121T120000-throughput
+
+        taskscope extract runs/20261121T120000-throughput --tempo-url http://tempo:3200
 
     """
     manifest = rundir.open_run(directory)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
@@ -459,6 +488,32 @@ def push(
 
 
 @app.command()
+def targets(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="A folder of targets.", show_default=False)
+    ] = rundir.DEFAULT_PARENT / "targets",
+    *,
+    serve: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve them, for Prometheus' http_sd.")
+    ] = None,
+) -> None:
+    """Print what runs announce to Prometheus, or serve it to one that cannot read the folder.
+
+    Examples:
+        taskscope targets
+
+        taskscope targets runs/targets --serve 10.0.0.5:9465
+
+    """
+    if not serve:
+        typer.echo(json.dumps(target_files.collect(directory), indent=2))
+        return
+    with target_files.serving(directory, serve) as url:
+        _say(f"serving the targets of {directory} at {url} until interrupted")
+        interruption.wait()
+
+
+@app.command()
 def scenarios(*, as_json: Json = False) -> None:
     """List the scenarios that come with taskscope."""
     known = builtin_scenarios()
@@ -510,11 +565,15 @@ def _progress() -> Console:
     return Console(stderr=True)
 
 
+def _say(text: str) -> None:
+    _progress().print(Text(text), soft_wrap=True)
+
+
 def _marks(base_url: str, scenarios: Sequence[Scenario]) -> "Marks":
     from taskscope.grafana_marks import Marks  # noqa: PLC0415 - brings the client
 
     pairs = {s.name: s.headline or (s.variants[0].name, "") for s in scenarios}
-    return Marks(base_url, pairs, lambda text: _progress().print(Text(text), soft_wrap=True))
+    return Marks(base_url, pairs, _say)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -12,8 +12,8 @@ from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework, in_flight
 from compose.native import NativeStack
-from extract.manifest import CellRecord, Problem
-from taskscope import interruption, prometheus_api, together
+from extract.manifest import CellRecord, ClockReading, Problem
+from taskscope import clocks, interruption, prometheus_api, together
 from taskscope.observer import Observer
 from taskscope.phases import phase
 from taskscope.plan import PlannedCell, Step
@@ -35,7 +35,8 @@ def measure(
     try:
         report("starting")
         for spec in specs:
-            broker.purge(stack.redis_url, framework(spec.framework), spec.worker.queue)
+            empty = broker.check_empty if spec.elsewhere else broker.purge
+            empty(stack.redis_url, framework(spec.framework), spec.worker.queue)
         _run(stack, step, specs, marks, report)
     except ServiceError as error:
         stack.check_broker()
@@ -48,10 +49,11 @@ def measure(
         problems.append(Problem("clean stop", message, remedy))
     return [
         msgspec.structs.replace(
-            planned.record(), start=marks.start, end=marks.end, problems=tuple(problems)
+            planned.record(), start=marks.start, end=marks.end, problems=tuple(problems),
+            clocks=tuple(marks.clocks.get(planned.place, ())),
         )
         for planned in step
-    ]
+    ]  # fmt: skip
 
 
 @dataclass
@@ -60,6 +62,15 @@ class _Marks:
 
     start: float | None = None
     end: float | None = None
+    #: By the place of a cell.
+    clocks: dict[str, list[ClockReading]] = field(default_factory=dict)
+
+    def read_clocks(self, step: Step, specs: Sequence[CellSpec]) -> None:
+        """Ask the clocks of the hosts whose workers ran already; of one's own there is no doubt."""
+        for planned, spec in zip(step, specs, strict=True):
+            found = [clocks.read(address) for address in spec.elsewhere]
+            hosts = {reading.host: reading for reading in found if reading}
+            self.clocks.setdefault(planned.place, []).extend(hosts.values())
 
 
 def _specs(stack: NativeStack, step: Step, session: str, trace_ratio: float) -> list[CellSpec]:
@@ -90,6 +101,7 @@ def cell_spec(
         labels=planned.record().labels(session),
         trace_ratio=trace_ratio,
         workers=run.workers,
+        elsewhere=stack.workers.get(planned.variant.name, ()),
         requires=planned.scenario.requires,
     )
 
@@ -120,6 +132,7 @@ def _run(
     scenario = step[0].scenario  # cells that go together are of one scenario
     warmup, count = scenario.run.warmup, scenario.workload.count
     _settle(sides)
+    marks.read_clocks(step, specs)
     marks.start = time.time()
     report("measuring")
     _mark(sides, "start", at=marks.start)
@@ -129,6 +142,11 @@ def _run(
     _mark(sides, "drained")
     _settle(sides)
     marks.end = time.time()
+    if any(
+        spec.elsewhere for spec in specs
+    ):  # they go on, and write their last spans after a scrape
+        _settle(sides)
+    marks.read_clocks(step, specs)
 
 
 def warm(stack: NativeStack, step: Step, specs: Sequence[CellSpec], report: Report) -> list[Side]:

@@ -4,7 +4,7 @@ import sys
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,10 +14,11 @@ import msgspec
 from compose import broker, profilers
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.native import NativeStack, require
+from compose.native import NativeStack, inherited, require
 from extract.manifest import CellRecord, Manifest, ProfileRecord
-from taskscope import interruption, prometheus_api, rundir
+from taskscope import clocks, interruption, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.measure import measure
+from taskscope.placement import Placement
 from taskscope.plan import PlannedCell, Step, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.profiling import KINDS, Profiling
@@ -41,6 +42,17 @@ class RunOptions:
     trace_ratio: float
     profile: bool = False
     together: bool = False
+    otlp_endpoint: str | None = None
+    tempo_url: str | None = None
+    placement: Placement = field(default_factory=Placement)
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that every process of the run is given."""
+        return {**spans_endpoint.variables(self.otlp_endpoint), **self.placement.variables()}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that processes of the run inherit, or are given."""
+        return {**inherited(), **self.variables()}
 
 
 type Steps = Generator[Step, list[CellRecord]]
@@ -173,18 +185,40 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
             prometheus_api.check(options.prometheus_url)
         else:
             require("prometheus")
+        _check_spans(options)
+        for address in (a for some in options.placement.workers.values() for a in some):
+            clocks.read(address)
         if not options.redis_url:
             require("redis-server")
             return {}
         url = broker.usable(options.redis_url)
         server = broker.check(url)
-        claims = {(v.framework, s.run.queue) for s in scenarios for v in s.variants}
-        held.enter_context(broker.claimed(url, [(framework(n), q) for n, q in sorted(claims)]))
+        used = [(v, s.run.queue) for s in scenarios for v in s.variants]
+        claims = {(v.framework, queue) for v, queue in used}
+        running = {(v.framework, q) for v, q in used if v.name in options.placement.workers}
+        held.enter_context(broker.claimed(
+            url,
+            [(framework(name), queue) for name, queue in sorted(claims)],
+            [(framework(name), queue) for name, queue in sorted(running)],
+        ))  # fmt: skip
     except ServiceError:
         with suppress(OSError):
             options.directory.rmdir()
         raise
     return {"redis-server": f"{server.version}, at {broker.redacted(url)}"}
+
+
+def _check_spans(options: RunOptions) -> None:
+    """Check where spans go, and where they are read from again."""
+    environ = options.environment()
+    spans_endpoint.check(environ)
+    if options.tempo_url:
+        tempo_api.check(options.tempo_url)
+        if spans_endpoint.where(environ) == spans_endpoint.NATIVE:
+            raise ServiceError(
+                "--tempo-url says where to read spans, and none would go there.",
+                "Send them there with --otlp-endpoint http://host:4318, or leave --tempo-url out.",
+            )
 
 
 def _stack(options: RunOptions, session: str) -> NativeStack:
@@ -193,6 +227,8 @@ def _stack(options: RunOptions, session: str) -> NativeStack:
         session,
         redis_url=broker.usable(options.redis_url) if options.redis_url else None,
         prometheus_url=options.prometheus_url,
+        variables=options.variables(),
+        workers=options.placement.workers,
     )
 
 
@@ -209,6 +245,7 @@ def _manifest(
         command=tuple(redacted(word) for word in sys.argv[1:]),
         prometheus=broker.redacted(options.prometheus_url or "") or "native",
         redis=broker.redacted(options.redis_url or "") or "native",
+        traces=spans_endpoint.where(options.environment()),
         machine=machine_facts(options.directory),
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),

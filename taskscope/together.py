@@ -23,15 +23,6 @@ PROBLEM: Final = Problem(
 )
 
 
-def check_options(*, profile: bool) -> None:
-    """UsageError where something is asked of such a run that it cannot give."""
-    if profile:
-        raise UsageError(
-            "--profile draws into a report, and a run with --together has none.",
-            "Give one of the two.",
-        )
-
-
 def halve(scenario: Scenario, *, chosen: bool) -> Scenario:
     """Return the scenario with two sides and half of the concurrency.
 

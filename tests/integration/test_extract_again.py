@@ -123,6 +123,7 @@ def test_a_query_that_is_no_promql_would_be_noticed(replay: str, throughput_run:
 def test_the_manifest_holds_no_result(throughput_run: Finished) -> None:
     cells = manifest(throughput_run.directory)["cells"]
     facts = {"scenario", "framework", "variant", "repetition", "planned", "start", "end",
-             "problems"}  # fmt: skip
+             "problems", "clocks"}  # fmt: skip
     assert all(set(cell) == facts for cell in cells)
+    assert all(cell["clocks"] == [] for cell in cells)  # all on one host
     assert msgspec.json.decode(throughput_run.stdout)["session"] == throughput_run.session

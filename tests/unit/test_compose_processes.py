@@ -118,7 +118,7 @@ def test_a_generator_that_is_gone_does_not_keep_the_cell_from_stopping(tmp_path:
     cell._targets = tmp_path
     cell.generator, worker, cell.exporters = (process(tmp_path, WAIT, piped=True)
                                               for _ in range(3))  # fmt: skip
-    cell.workers, cell.needed = [worker], {}
+    cell.workers, cell.needed, cell._announced = [worker], {}, []
     cell._processes = [cell.generator, worker, cell.exporters]
     (tmp_path / f"worker-{worker.pid}.json").write_text("[]")
     (tmp_path / "theirs.json").write_text("[]")

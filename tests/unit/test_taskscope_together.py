@@ -9,11 +9,12 @@ from functools import partial
 import pytest
 
 from compose import affinity
+from taskscope.checks import check_options
 from taskscope.errors import UsageError
 from taskscope.matrix import points
 from taskscope.plan import plan
 from taskscope.scenario import Scenario, load_scenario
-from taskscope.together import check_options, halve, shares, stated, steps
+from taskscope.together import halve, shares, stated, steps
 
 PAIR = ["asynctasq", "celery-prefork-late-ack"]
 
@@ -43,13 +44,24 @@ def test_settings_that_refer_to_the_concurrency_have_half_of_it_too() -> None:
         (1, 1), (2, 1), (4, 2), (8, 4)
     ]  # fmt: skip
     for point in found:
-        assert point.variant("asynctasq-process").settings["process_pool_size"] == point.run.concurrency
+        assert (
+            point.variant("asynctasq-process").settings["process_pool_size"]
+            == point.run.concurrency
+        )
 
 
-def test_profiles_are_for_a_report_which_such_a_run_has_not() -> None:
-    check_options(profile=False)
-    with pytest.raises(UsageError, match="--profile draws into a report"):
-        check_options(profile=True)
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [("profile together", "--profile draws into a report"),
+     ("together elsewhere", "--together divides workers that the run starts itself"),
+     ("profile elsewhere", "--profile looks into workers that the run starts itself")],
+)  # fmt: skip
+def test_options_that_exclude_each_other_are_refused(options: str, cause: str) -> None:
+    given = {name: name in options for name in ("profile", "together", "elsewhere")}
+    with pytest.raises(UsageError, match=cause):
+        check_options(**given)
+    for name in given:
+        check_options(**{other: given[other] and other == name for other in given})
 
 
 @pytest.mark.parametrize(
