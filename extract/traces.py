@@ -60,14 +60,13 @@ def _belonging(attempts: pd.DataFrame, publishes: pd.DataFrame) -> pd.DataFrame:
 
     A worker that was not started for a cell, and runs on, knows nothing of any.
     """
-    nowhere = attempts["scenario"] == ""
-    if not nowhere.any():
-        return attempts
     senders = publishes.drop_duplicates("task_id").set_index("task_id")
-    attempts = attempts.copy()
-    for label in _OF_CELL:
-        known = attempts.loc[nowhere, "task_id"].map(senders[label])
-        attempts.loc[nowhere, label] = known.fillna(-1 if label == "repetition" else "")
+    found = (attempts["scenario"] == "") & attempts["task_id"].isin(senders.index)
+    if found.any():
+        attempts = attempts.copy()
+        ids = attempts.loc[found, "task_id"]
+        for label in _OF_CELL:
+            attempts.loc[found, label] = senders.loc[ids, label].to_numpy()
     return attempts
 
 
