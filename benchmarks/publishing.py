@@ -99,7 +99,7 @@ def generator(name: str, environ: dict[str, str], directory: Path) -> float:
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
         "TASKQUEUE_TRACES_DIR": str(directory),
     }
-    plan = {"framework": name, "task": f"tasks.{name}:noop", "queue": "taskscope",
+    plan = {"framework": name, "tasks": [f"tasks.{name}:noop"], "queue": "taskscope",
             "in_flight": _IN_FLIGHT}  # fmt: skip
     command = services.generator(plan, telemetry)
     process = Process("loadgen", command, directory / "loadgen.log", environ, piped=True)
@@ -125,7 +125,8 @@ def _scrape(port: int, stop: threading.Event) -> None:
 
 
 def _phase(process: Process, count: int) -> None:
-    phase = {"count": count, "arrivals": "asap", "numbers": {}, "seed": 1, "arguments": {}}
+    phase = {"count": count, "arrivals": "asap", "numbers": {}, "seed": 1,
+             "parts": [{"weight": 1, "arguments": {}}]}  # fmt: skip
     process.stdin.write(json.dumps(phase).encode() + b"\n")
     process.stdin.flush()
     answer = json.loads(process.stdout.readline())

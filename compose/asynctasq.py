@@ -1,5 +1,6 @@
 """An AsyncTasQ worker's command line, and what its clients need, from a variant's settings."""
 
+import json
 from collections.abc import Mapping
 
 from compose.command import Backlog, Command, Other, WorkerSettings, python
@@ -7,6 +8,7 @@ from compose.command import Backlog, Command, Other, WorkerSettings, python
 TASKS = "tasks.asynctasq"
 MOST_IN_FLIGHT = 10_000
 VARIABLES = "ASYNCTASQ_"
+WATCHED: tuple[str, Mapping[str, object]] = ("asynctasq", {})
 #: A variant's setting, and the variable that AsyncTasQ reads it from.
 _SETTINGS = {
     "redis_max_connections": "ASYNCTASQ_REDIS_MAX_CONNECTIONS",
@@ -20,9 +22,13 @@ _SETTINGS = {
 }
 
 
+#: Where each task runs, by its name: loop, thread or process (see tasks/asynctasq.py).
+_EXECUTION = "execution"
+
+
 def known_settings() -> frozenset[str]:
     """Return every setting that a variant may have."""
-    return frozenset(_SETTINGS)
+    return frozenset({*_SETTINGS, _EXECUTION})
 
 
 def worker(what: WorkerSettings) -> Command:
@@ -47,8 +53,13 @@ def _arguments(what: WorkerSettings) -> list[str]:
 
 def client_environment(what: WorkerSettings) -> dict[str, str]:
     """Return what worker and generator must agree on."""
-    settings = {_SETTINGS[name]: str(value) for name, value in what.settings.items()}
-    return {"ASYNCTASQ_REDIS_URL": what.redis_url, "ASYNCTASQ_REDIS_DB": "0", **settings}
+    own = {k: v for k, v in what.settings.items() if k != _EXECUTION}
+    return {
+        "ASYNCTASQ_REDIS_URL": what.redis_url,
+        "ASYNCTASQ_REDIS_DB": "0",
+        "TASKSCOPE_EXECUTION": json.dumps(what.settings.get(_EXECUTION, {})),
+        **{_SETTINGS[name]: str(value) for name, value in own.items()},
+    }
 
 
 def keys(queue: str) -> dict[int, tuple[str, ...]]:

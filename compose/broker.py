@@ -116,33 +116,58 @@ def _check_version(url: str, version: str) -> None:
 
 
 @contextmanager
-def claimed(url: str, claims: Iterable[Claim]) -> Iterator[None]:
-    """Hold a Redis of the user's, and leave it as it was: empty. ServiceError if it is not."""
-    claims = list(claims)
-    _refuse_foreign(url, claims)
+def claimed(url: str, claims: Iterable[Claim], running: Iterable[Claim] = ()) -> Iterator[None]:
+    """Hold a Redis of the user's, and leave it as it was: empty. ServiceError if it is not.
+
+    Of the claims that are `running`, workers are there already, with keys of theirs but no task.
+    """
+    claims, running = list(claims), list(running)
+    _refuse_foreign(url, claims, running)
     _set_marks(url)
     try:
         yield
     finally:
         with suppress(ServiceError):  # it may be what ended the run
             for framework, queue in claims:
-                purge(url, framework, queue)
+                if (framework, queue) not in running:
+                    purge(url, framework, queue)
             _remove_marks(url)
 
 
-def _refuse_foreign(url: str, claims: list[Claim]) -> None:
+def check_empty(url: str, framework: Framework, queue: str) -> None:
+    """ServiceError if a queue holds tasks: those of workers that run already are not deleted."""
+    backlog = framework.backlog(queue)
+    with _reaching(url, backlog.database) as client:
+        lengths = [client.execute_command(*c) for c in backlog.commands]  # type: ignore[no-untyped-call]
+    tasks = sum(map(int, lengths))
+    if tasks:
+        raise ServiceError(
+            f"The queue {queue} at {redacted(url)} holds {tasks} tasks already.",
+            "Let its workers finish them, or empty it.",
+        )
+
+
+def _refuse_foreign(url: str, claims: list[Claim], running: list[Claim]) -> None:
+    for framework, queue in running:
+        check_empty(url, framework, queue)
     for database in _DATABASES:
-        ours = [p for framework, queue in claims for p in framework.keys(queue).get(database, ())]
+        ours = _patterns(claims, database)
+        theirs = _patterns(running, database)
         with _reaching(url, database) as client:
             marked = client.exists(_MARK)
             for key in client.scan_iter(count=1000):
                 name = key.decode(errors="replace")
-                if not (marked and any(_matches(name, pattern) for pattern in (_MARK, *ours))):
+                known = theirs + ([_MARK, *ours] if marked else [])
+                if not any(_matches(name, pattern) for pattern in known):
                     raise ServiceError(
                         f"Redis at {redacted(url)} holds data of somebody else: "
                         f"key {name!r} in database {database}.",
                         "taskscope needs databases 0, 1 and 2 for itself: use an empty Redis.",
                     )
+
+
+def _patterns(claims: list[Claim], database: int) -> list[str]:
+    return [p for framework, queue in claims for p in framework.keys(queue).get(database, ())]
 
 
 def _set_marks(url: str) -> None:

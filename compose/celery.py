@@ -1,6 +1,7 @@
 """A Celery worker's command line, and what its clients need, from a variant's settings."""
 
 import json
+from collections.abc import Mapping
 
 from celery.app.defaults import NAMESPACES, flatten
 
@@ -10,6 +11,18 @@ TASKS = "tasks.celery"
 #: Its client blocks while it publishes, and more threads only fight for the interpreter.
 MOST_IN_FLIGHT = 1
 VARIABLES = "CELERY"
+WATCHED: tuple[str, Mapping[str, object]] = (
+    "celery-prefork-late-ack",
+    {
+        "pool": "prefork",
+        "task_acks_late": True,
+        "task_ignore_result": True,
+        "worker_prefetch_multiplier": 4,
+        "without_gossip": True,
+        "without_mingle": True,
+        "without_heartbeat": True,
+    },
+)
 #: Settings that are options of `celery worker` rather than of the app.
 _FLAGS = ("without_gossip", "without_mingle", "without_heartbeat")
 _OPTIONS = ("pool", "max_tasks_per_child")
@@ -56,6 +69,8 @@ OTHERS = {
 def _arguments(what: WorkerSettings) -> list[str]:
     arguments = ["-A", TASKS, "worker", "--concurrency", str(what.concurrency)]
     arguments += ["--queues", what.queue, "--loglevel", "WARNING"]
+    if what.number > 1:  # two of one name would take each other's control messages
+        arguments += ["--hostname", f"celery{what.number}@%h"]
     for option in _OPTIONS:
         if option in what.settings:
             arguments += ["--" + option.replace("_", "-"), str(what.settings[option])]
@@ -75,7 +90,7 @@ def client_environment(what: WorkerSettings) -> dict[str, str]:
 def keys(queue: str) -> dict[int, tuple[str, ...]]:
     """Return the keys that a queue may leave in Redis, by database; `*` stands for anything."""
     broker = (queue, f"{queue}\x06\x16*", "unacked", "unacked_index", "unacked_mutex",
-              "_kombu.binding.*")  # fmt: skip
+              "_kombu.binding*")  # fmt: skip
     return {1: broker, 2: ("celery-task-meta-*",)}
 
 

@@ -16,12 +16,16 @@ class Command:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a framework's module turns into a worker's command line."""
+    """What a framework's module turns into a worker's command line.
+
+    `number` tells the workers of one queue apart.
+    """
 
     settings: Mapping[str, object]
     concurrency: int
     queue: str
     redis_url: str
+    number: int = 1
 
 
 @dataclass(frozen=True)

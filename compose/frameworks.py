@@ -15,6 +15,8 @@ class Framework(Protocol):
     MOST_IN_FLIGHT: int
     #: What the names of its environment variables begin with.
     VARIABLES: str
+    #: The variant that runs in containers, and its settings.
+    WATCHED: tuple[str, Mapping[str, object]]
     #: What else than our instrumentation can watch its workers, by the name of the mode.
     OTHERS: Mapping[str, Other]
 

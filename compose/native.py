@@ -4,14 +4,14 @@ All on free loopback ports, with data and logs in the run directory. Leaving the
 them in order, however it is left; see `guardian` for when even that cannot happen.
 """
 
-import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import requests
@@ -29,19 +29,27 @@ _NOT_INHERITED = ("OTEL_EXPORTER_PROMETHEUS_", "OTEL_TRACES_EXPORTER", "TASKQUEU
 
 
 class NativeStack:
-    """Redis and Prometheus for one session; cells of workers are started and stopped within."""
+    """Redis and Prometheus for one session; cells of workers are started and stopped within.
 
-    def __init__(
+    Every process gets `variables` beside what it inherits. `workers` are the addresses of those
+    that run already, by variant.
+    """
+
+    def __init__(  # noqa: PLR0913 - whatever is not the run's own
         self,
         directory: Path,
         session: str,
         *,
         redis_url: str | None = None,
         prometheus_url: str | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        workers: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self._directory = directory
         self._work = directory / "stack"
         self._session = session
+        self._began = time.time()
+        self.workers = workers
         self.redis_url = redis_url or ""
         self.prometheus_url = prometheus_url or ""
         # The user's own Prometheus reads one folder, whatever the run's directory is called.
@@ -49,11 +57,12 @@ class NativeStack:
         self.targets = self._work / "targets"
         if prometheus_url:
             self.targets = directory.parent / "targets"
-        self._environ = {**_inherited(), guardian.MARK: session, "PYTHONUNBUFFERED": "1"}
-        self._roles: dict[str, list[int]] = {"broker": [], "monitoring": []}
+        self._environ = {**inherited(), **variables, guardian.MARK: session,
+                         "PYTHONUNBUFFERED": "1"}  # fmt: skip
+        self._roles: dict[str, list[int]] = {}  # whose processes are elsewhere is not in here
         self._services: list[Process] = []
         self._exits = ExitStack()
-        self._cell: Cell | None = None
+        self._cells: list[Cell] = []
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +79,7 @@ class NativeStack:
         stack: TracebackType | None,
     ) -> None:
         try:
-            self.stop_cell()
+            self.stop_cells()
             if isinstance(error, ServiceError):
                 self._blame_service(error)
         finally:
@@ -92,7 +101,6 @@ class NativeStack:
             self._start_redis()
         if not self.prometheus_url:
             self._start_prometheus()
-        self._write_roles()
 
     def _start_redis(self) -> None:
         port = free_port()
@@ -101,7 +109,7 @@ class NativeStack:
         self.redis_url = f"redis://127.0.0.1:{port}"
         process = self._launch("redis-server", services.redis_server(port, data))
         process.wait_ready(lambda: broker.is_own(self.redis_url, data), _READY_SECONDS)
-        self._roles["broker"].append(process.pid)
+        self._roles["broker"] = [process.pid]
         self._services.append(process)
 
     def _start_prometheus(self) -> None:
@@ -113,7 +121,7 @@ class NativeStack:
                 config, self._directory / "prometheus", self._log("prometheus"), self._environ
             )
         )
-        self._roles["monitoring"].append(process.pid)
+        self._roles["monitoring"] = [process.pid]
         self._services.append(process)
 
     def _launch(self, name: str, command: Command) -> Process:
@@ -138,14 +146,16 @@ class NativeStack:
 
     def start_cell(self, spec: CellSpec) -> Cell:
         """Start a cell's processes; they are not ready yet."""
-        self._cell = Cell(spec, self._directory, self.targets, self._environ, self._work)
-        self._write_roles()
-        return self._cell
+        cell = Cell(spec, self._directory, self.targets, self._environ, self._work,
+                    services_roles=self._roles)  # fmt: skip
+        self._cells.append(cell)
+        cell.mark("run", at=self._began)
+        return cell
 
-    def stop_cell(self) -> list[str]:
-        """Stop the present cell, if any; return the names of processes that had to be killed."""
-        cell, self._cell = self._cell, None
-        return cell.stop() if cell else []
+    def stop_cells(self) -> list[str]:
+        """Stop all cells there are; return the names of processes that had to be killed."""
+        cells, self._cells = self._cells, []
+        return [name for cell in cells for name in cell.stop()]
 
     @contextmanager
     def running(
@@ -168,13 +178,6 @@ class NativeStack:
             yield process
         finally:
             process.stop(_GRACE_SECONDS)
-
-    def _write_roles(self) -> None:
-        roles = {**self._roles, **(self._cell.roles if self._cell else {})}
-        path = self._work / "roles.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(roles))
-        temporary.replace(path)
 
 
 @contextmanager
@@ -242,6 +245,6 @@ def _is_own_prometheus(url: str, tsdb: Path) -> bool:
     return ready and flags["data"]["storage.tsdb.path"] == str(tsdb)
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """Return the environment without what would lead metrics and spans away from the run."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_NOT_INHERITED)}

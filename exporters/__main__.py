@@ -33,6 +33,7 @@ def build_parser(frameworks: Sequence[str]) -> argparse.ArgumentParser:
         metavar="FILE",
         help='JSON: {"worker": [pid, ...], ...}',
     )
+    parser.add_argument("--marks", type=Path, metavar="FILE", help='JSON: {"marks": [...], ...}')
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     return parser
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     queues = tuple(dict.fromkeys(options.queues))
     adapter = adapters[options.framework]
     try:
-        serve(Settings(adapter, queues, url, options.roles, options.host, options.port))
+        serve(Settings(adapter, queues, url, options.roles, options.host, options.port,
+                       options.marks))  # fmt: skip
     except BrokerUrlError as error:
         parser.error(f"{URL_VARIABLE}: {error}")
     except (OSError, OverflowError) as error:

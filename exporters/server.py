@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from exporters.broker import BrokerSource
 from exporters.connection import CommandCount, connect
 from exporters.host import HostSource
+from exporters.marks import MarksSource
 from exporters.processes import ProcessSource
 from exporters.queues import Adapter, QueueSource
-from exporters.source import SourceCollector
+from exporters.source import Source, SourceCollector
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -27,6 +28,7 @@ class Settings:
     roles_file: Path
     host: str
     port: int
+    marks_file: Path | None = None
 
 
 def build_registry(settings: Settings) -> CollectorRegistry:
@@ -35,16 +37,15 @@ def build_registry(settings: Settings) -> CollectorRegistry:
     client = connect(settings.broker_url, settings.adapter.DATABASE, own_commands)
     # The option keeps /metrics?name[]=... working for metrics that are known only once read.
     registry = CollectorRegistry(support_collectors_without_names=True)
-    registry.register(
-        SourceCollector(
-            [
-                QueueSource(client, settings.adapter, settings.queues),
-                BrokerSource(client, own_commands),
-                ProcessSource(settings.roles_file),
-                HostSource(),
-            ]
-        )
-    )
+    sources: list[Source] = [
+        QueueSource(client, settings.adapter, settings.queues),
+        BrokerSource(client, own_commands),
+        ProcessSource(settings.roles_file),
+        HostSource(),
+    ]
+    if settings.marks_file:
+        sources.append(MarksSource(settings.marks_file))
+    registry.register(SourceCollector(sources))
     return registry
 
 

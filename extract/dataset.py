@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from prometheus_api_client import PrometheusConnect
 
-from extract import promql, timeline, traces
+from extract import classes, clocks, promql, timeline, traces
 from extract.audit import audit
 from extract.manifest import CellRecord, Manifest
 
@@ -20,7 +20,9 @@ _AUDIT_COLUMNS = [*KEYS, "check", "ok", "found", "remedy"]
 class Dataset:
     """results and audit in long form, tasks with one row an attempt, agreement of the sources.
 
-    timeline has one row for each scrape and each metric that is followed over time.
+    timeline has one row for each scrape and each metric that is followed over time, classes the
+    figures of each class of tasks by itself, in long form, clocks one row for each cell and host
+    whose clock is not the generator's.
     """
 
     results: pd.DataFrame
@@ -28,21 +30,24 @@ class Dataset:
     audit: pd.DataFrame
     agreement: pd.DataFrame
     timeline: pd.DataFrame = field(default_factory=lambda: timeline.table(()))
+    classes: pd.DataFrame = field(default_factory=lambda: classes.table(()))
+    clocks: pd.DataFrame = field(default_factory=lambda: clocks.frame(()))
 
     def write(self, directory: Path) -> None:
         """Write every table as Parquet; tasks and timeline, being long, not as CSV too."""
         directory.mkdir(exist_ok=True)
-        for name in ("results", "audit", "agreement"):
+        for name in ("results", "audit", "agreement", "classes"):
             table: pd.DataFrame = getattr(self, name)
             table.to_parquet(directory / f"{name}.parquet", index=False)
             table.to_csv(directory / f"{name}.csv", index=False)
-        for name in ("tasks", "timeline"):
+        for name in ("tasks", "timeline", "clocks"):
             getattr(self, name).to_parquet(directory / f"{name}.parquet", index=False)
 
 
 def read(directory: Path) -> Dataset:
     """Read what `write` wrote. FileNotFoundError when there is none."""
-    names = ("results", "tasks", "audit", "agreement", "timeline")
+    names = ["results", "tasks", "audit", "agreement", "timeline", "classes"]
+    names += [name for name in ("clocks",) if (directory / f"{name}.parquet").exists()]
     return Dataset(**{n: pd.read_parquet(directory / f"{n}.parquet") for n in names})
 
 
@@ -57,8 +62,15 @@ def derive(directory: Path, manifest: Manifest, prometheus: PrometheusConnect) -
         {"repetition": "int64", "value": "float64", "lower": "float64", "upper": "float64"}
     )
     tasks = traces.of_cells(attempts, manifest.cells)
-    followed = timeline.table(timeline.rows(manifest, prometheus))
-    return Dataset(results, tasks, _audit(manifest, results), _agreement(results), followed)
+    return Dataset(
+        results,
+        tasks,
+        _audit(manifest, results),
+        _agreement(results),
+        timeline.table(timeline.rows(manifest, prometheus)),
+        classes.table(classes.rows(manifest, prometheus, attempts)),
+        clocks.table(manifest, tasks),
+    )
 
 
 def _audit(manifest: Manifest, results: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ _LEAST = -0.999  # no shift takes away everything
 
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
-    "below resolution", "within resolution", "ledger",
+    "below resolution", "within resolution", "ledger", "clocks",
     "different times", "different machines", "different versions", "different settings",
 ]  # fmt: skip
 

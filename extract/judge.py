@@ -16,6 +16,7 @@ import pandas as pd
 import queries
 from extract import doubts, figures
 from extract.blocks import Cells, Pair, Values, audited, read_values
+from extract.clocks import CROSSING
 from extract.doubts import Doubt
 from extract.evidence import Evidence, weigh
 from extract.figures import Case
@@ -46,7 +47,9 @@ class _Question:
     def doubts(self, pair: Pair) -> Iterator[Doubt]:
         """Yield the known doubts about either side."""
         for side in (pair.challenger, pair.baseline):
-            yield from self.known.get((pair.scenario, side.variant), ())
+            for doubt in self.known.get((pair.scenario, side.variant), ()):
+                if doubt.kind != "clocks" or pair.metric.startswith(CROSSING):
+                    yield doubt
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,20 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
 
 
+class ClockReading(msgspec.Struct, frozen=True):
+    """Another host's clock, asked `pings` times at the instant `at` (Unix seconds).
+
+    How much later it is than that of `reference` lies between the bounds, in nanoseconds.
+    """
+
+    host: str
+    reference: str
+    at: float
+    lower_ns: int
+    upper_ns: int
+    pings: int
+
+
 class CellRecord(msgspec.Struct, frozen=True):
     """One repetition of one variant. Marks are Unix seconds, None when they were never reached."""
 
@@ -31,6 +45,7 @@ class CellRecord(msgspec.Struct, frozen=True):
     start: float | None = None
     end: float | None = None
     problems: tuple[Problem, ...] = ()
+    clocks: tuple[ClockReading, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -67,8 +82,21 @@ class ProfileRecord(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+class Share(msgspec.Struct, frozen=True):
+    """What one of two variants that ran at once had; no cores where they were not divided."""
+
+    scenario: str
+    variant: str
+    concurrency: int
+    cores: tuple[int, ...]
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL."""
+    """A run. `prometheus` is "native" when the TSDB lies in the run directory, else a URL.
+
+    `traces` likewise: where its spans went.
+    `together` is () unless the variants ran at once: then the run was for watching only.
+    """
 
     session: str
     created: str
@@ -82,7 +110,9 @@ class Manifest(msgspec.Struct, frozen=True):
     order: tuple[str, ...]
     cells: tuple[CellRecord, ...] = ()
     profiles: tuple[ProfileRecord, ...] = ()
+    together: tuple[Share, ...] = ()
     format: int = FORMAT
+    traces: str = "native"
 
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""

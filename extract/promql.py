@@ -22,31 +22,49 @@ def results(manifest: Manifest, prometheus: PrometheusConnect) -> Iterator[Row]:
         if not cell.measured:
             continue
         for query in queries.catalogue().values():
-            value = ask(prometheus, query, cell, manifest.session)
-            if value is not None:
-                lower, upper = _bounds(query, value)
-                yield {
-                    **cell.labels(manifest.session),
-                    "repetition": cell.repetition,
-                    "metric": query.name,
-                    "value": value,
-                    "lower": lower,
-                    "upper": upper,
-                    "unit": query.unit,
-                    "source": "promql",
-                    "query": query.name,
-                }
+            found = row(prometheus, query, cell, manifest.session)
+            if found is not None:
+                yield found
+
+
+def row(
+    prometheus: PrometheusConnect,
+    query: queries.Query,
+    cell: CellRecord,
+    session: str,
+    labels: Mapping[str, str] | None = None,
+) -> Row | None:
+    """Return a row of the dataset's long form, or None where no series has such labels too."""
+    value = ask(prometheus, query, cell, session, labels)
+    if value is None:
+        return None
+    lower, upper = _bounds(query, value)
+    return {
+        **cell.labels(session),
+        "repetition": cell.repetition,
+        "metric": query.name,
+        "value": value,
+        "lower": lower,
+        "upper": upper,
+        "unit": query.unit,
+        "source": "promql",
+        "query": query.name,
+    }
 
 
 def ask(
-    prometheus: PrometheusConnect, query: queries.Query, cell: CellRecord, session: str
+    prometheus: PrometheusConnect,
+    query: queries.Query,
+    cell: CellRecord,
+    session: str,
+    labels: Mapping[str, str] | None = None,
 ) -> float | None:
     """Evaluate one query for one measured cell; None when no series answers it."""
     assert cell.start is not None  # noqa: S101 - the caller asks for measured cells only
     assert cell.end is not None  # noqa: S101
     seconds = cell.end - cell.start
     text = query.render(
-        cell=selector(cell.labels(session)),
+        cell=selector({**cell.labels(session), **(labels or {})}),
         start=f"{cell.start:.3f}",
         end=f"{cell.end:.3f}",
         window=f"{round(seconds * 1000)}ms",

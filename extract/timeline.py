@@ -31,13 +31,20 @@ def rows(manifest: Manifest, prometheus: PrometheusConnect) -> Iterator[Row]:
     """Yield one row for each measured cell, timeline of the catalogue, and scrape."""
     for cell in manifest.cells:
         for timeline in queries.timelines().values() if cell.measured else ():
-            samples = _ask(prometheus, timeline, cell, manifest.session)
-            for instant, value in follow(samples, timeline.kind).items():
+            for seconds, value in samples(prometheus, timeline, cell, manifest.session):
                 yield {
                     **cell.labels(manifest.session), "repetition": cell.repetition,
-                    "metric": timeline.name, "seconds": instant - (cell.start or 0),
-                    "value": value, "unit": timeline.unit, "query": timeline.name,
+                    "metric": timeline.name, "seconds": seconds, "value": value,
+                    "unit": timeline.unit, "query": timeline.name,
                 }  # fmt: skip
+
+
+def samples(
+    prometheus: PrometheusConnect, timeline: queries.Timeline, cell: CellRecord, session: str
+) -> list[tuple[float, float]]:
+    """Return (seconds since the start mark, value) at each scrape of one measured cell."""
+    found = follow(_ask(prometheus, timeline, cell, session), timeline.kind)
+    return [(instant - (cell.start or 0), value) for instant, value in found.items()]
 
 
 def _ask(

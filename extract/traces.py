@@ -30,8 +30,10 @@ TASK_COLUMNS = {
 }  # fmt: skip
 #: Outcomes of tasks that were taken back. If one never ran, its span has its end for a start.
 _TAKEN_BACK = ("revoked", "expired")
+_OF_CELL = ("scenario", "framework", "variant", "repetition")
 _SENT_COLUMNS = {
-    "task_id": "string", "scenario": "string", "variant": "string", "repetition": "int64",
+    "task_id": "string", "scenario": "string", "framework": "string", "variant": "string",
+    "repetition": "int64",
     "scheduled_ns": "Int64", "sent_ns": "Int64", "accepted_ns": "Int64", "failed": "bool",
 }  # fmt: skip
 
@@ -48,10 +50,24 @@ def read_traces(directory: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     parts = [p for path in sorted(directory.glob("*.jsonl")) for p in columns.pieces(path)]
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         tables = list(pool.map(_read, parts))
-    return (
-        _frame([attempts for attempts, _ in tables], TASK_COLUMNS),
-        _frame([publishes for _, publishes in tables], _SENT_COLUMNS),
-    )
+    attempts = _frame([attempts for attempts, _ in tables], TASK_COLUMNS)
+    publishes = _frame([publishes for _, publishes in tables], _SENT_COLUMNS)
+    return _belonging(attempts, publishes), publishes
+
+
+def _belonging(attempts: pd.DataFrame, publishes: pd.DataFrame) -> pd.DataFrame:
+    """Give attempts that do not say of which cell they are the cell of who sent the task.
+
+    A worker that was not started for a cell, and runs on, knows nothing of any.
+    """
+    senders = publishes.drop_duplicates("task_id").set_index("task_id")
+    found = (attempts["scenario"] == "") & attempts["task_id"].isin(senders.index)
+    if found.any():
+        attempts = attempts.copy()
+        ids = attempts.loc[found, "task_id"]
+        for label in _OF_CELL:
+            attempts.loc[found, label] = senders.loc[ids, label].to_numpy()
+    return attempts
 
 
 def _frame(tables: list[pa.Table], types: dict[str, str]) -> pd.DataFrame:
@@ -206,11 +222,21 @@ def results(manifest: Manifest, attempts: pd.DataFrame, publishes: pd.DataFrame)
             of_cell(attempts, cell, "completed_ns"), of_cell(publishes, cell, "sent_ns")
         )
         for metric, (value, unit) in figures.items():
-            yield {
-                **cell.labels(manifest.session), "repetition": cell.repetition, "metric": metric,
-                "value": value, "lower": None, "upper": None, "unit": unit, "source": "traces",
-                "query": "",
-            }  # fmt: skip
+            yield row(cell, manifest.session, metric, value, unit)
+
+
+def row(cell: CellRecord, session: str, metric: str, value: float, unit: str) -> Row:
+    """Return a figure of a cell in the dataset's long form."""
+    return {
+        **cell.labels(session), "repetition": cell.repetition, "metric": metric, "value": value,
+        "lower": None, "upper": None, "unit": unit, "source": "traces", "query": "",
+    }  # fmt: skip
+
+
+def figures_of_attempts(attempts: pd.DataFrame) -> dict[str, tuple[float, str]]:
+    """Return all figures, with their units, that need nothing of how tasks were published."""
+    nothing = pd.DataFrame({n: pd.Series(dtype=kind) for n, kind in _SENT_COLUMNS.items()})
+    return _figures(attempts, nothing)
 
 
 def _figures(attempts: pd.DataFrame, publishes: pd.DataFrame) -> dict[str, tuple[float, str]]:

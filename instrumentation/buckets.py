@@ -24,6 +24,11 @@ def bin_counts(intervals_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.bincount(positions, minlength=_COUNT + 1).astype(np.int64)
 
 
+def bin_of(interval_ns: int) -> int:
+    """Return the place of the bucket that an interval belongs to, as `bin_counts` has it."""
+    return int(np.searchsorted(BOUNDS_NS, interval_ns, side="left"))
+
+
 def bucket_around(seconds: float) -> tuple[float, float]:
     """Return the bounds, in seconds, of the bucket around `seconds`; 0 and inf at the ends."""
     index = int(np.searchsorted(BOUNDS_SECONDS, seconds, side="left"))

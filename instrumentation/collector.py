@@ -14,6 +14,7 @@ from instrumentation import finished
 from instrumentation.attempt import Attempt
 from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.children import Children
+from instrumentation.exemplars import Exemplars
 from instrumentation.finished import Finished, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
@@ -46,6 +47,7 @@ class Collector:
         self._recorder = recorder
         self._backlog = Backlog(write_spans)
         self._children = Children()
+        self._exemplars = Exemplars()
         self._lock = threading.Lock()
         self._unacknowledged: dict[tuple[str, int], Attempt] = {}
         self._ended: Counter[Labels] = Counter()
@@ -56,11 +58,14 @@ class Collector:
             for name, (text, labels) in _HISTOGRAMS.items()
         }
 
-    def exposition(self) -> str:
-        """Account for all records so far, then write all series in the Prometheus text format."""
+    def exposition(self, *, openmetrics: bool = False) -> str:
+        """Account for all records so far, then write all series in the Prometheus text format.
+
+        Or as OpenMetrics without its end mark, where exemplars tell the slowest since the last.
+        """
         with self._lock:
             self._account(final=False)
-            return "\n".join(self._lines()) + "\n"
+            return "\n".join(self._lines(openmetrics=openmetrics)) + "\n"
 
     def keep_up(self) -> None:
         """Account for all records so far, unless somebody is at it."""
@@ -94,6 +99,7 @@ class Collector:
         self._count_starts(by_kind[STARTED], done)
         self._account_sent(by_kind[SENT])
         self._account_done(done)
+        self._exemplars.look(done, lambda place: ended[place].carrier)
         complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
         self._backlog.add([*by_kind[SENT], *complete])
@@ -201,17 +207,19 @@ class Collector:
             known = self._gauges[gauge].get(labels, 0)
             self._gauges[gauge][labels] = max(known, int(instants.max()))
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, *, openmetrics: bool) -> Iterator[str]:
         for name, (text, names) in _COUNTERS.items():
-            family = f"taskqueue_{name}_total"
+            sample = f"taskqueue_{name}_total"
+            family = sample.removesuffix("_total") if openmetrics else sample
             yield from (f"# HELP {family} {text}", f"# TYPE {family} counter")
-            yield from _samples(family, names, self._counters[name].items(), str)
+            yield from _samples(sample, names, self._counters[name].items(), str)
         for name, text in _GAUGES.items():
             family = f"taskqueue_{name}_seconds"
             yield from (f"# HELP {family} {text}", f"# TYPE {family} gauge")
             yield from _samples(family, _TASK, self._gauges[name].items(), _seconds)
-        for histogram in self._histograms.values():
-            yield from histogram.lines()
+        exemplars = self._exemplars.take() if openmetrics else {}
+        for name, histogram in self._histograms.items():
+            yield from histogram.lines(exemplars.get(name))
 
 
 _COUNTERS: dict[str, tuple[str, Labels]] = {

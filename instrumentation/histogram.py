@@ -4,13 +4,15 @@
 of exposition. Here numpy bins a batch, and everything of a line but its number is made once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instrumentation.buckets import LABELS, bin_counts
+from instrumentation.buckets import LABELS, bin_counts, bin_of
+from instrumentation.exemplars import Exemplar
+from instrumentation.finished import Labels
 
 _NS_PER_SECOND = 1_000_000_000
 _LOW_BITS = 32
@@ -44,10 +46,12 @@ class _Series:
         self.counts: NDArray[np.int64] = np.zeros(len(bounds), dtype=np.int64)
         self.sum_ns = 0
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, exemplar: Exemplar | None) -> Iterator[str]:
         cumulated = self.counts.cumsum().tolist()
-        for prefix, count in zip(self._prefixes, cumulated, strict=True):
-            yield prefix + str(count)
+        lines = [p + str(count) for p, count in zip(self._prefixes, cumulated, strict=True)]
+        if exemplar:
+            lines[bin_of(exemplar.interval_ns)] += exemplar.text()
+        yield from lines
         yield self._sum_prefix + repr(self.sum_ns / _NS_PER_SECOND)
         yield self._count_prefix + str(cumulated[-1])
 
@@ -75,9 +79,12 @@ class Histogram:
         series.sum_ns += _exact_sum(intervals_ns)
         return int((intervals_ns < 0).sum())
 
-    def lines(self) -> Iterator[str]:
-        """Write the histogram in the Prometheus text format, a line at a time."""
+    def lines(self, exemplars: Mapping[Labels, Exemplar] | None = None) -> Iterator[str]:
+        """Write the histogram in the Prometheus text format, a line at a time.
+
+        An exemplar stands behind the bucket that it fell in, which OpenMetrics alone allows.
+        """
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} histogram"
-        for series in self._series.values():
-            yield from series.lines()
+        for labels, series in self._series.items():
+            yield from series.lines((exemplars or {}).get(labels))

@@ -2,21 +2,34 @@
 
 import json
 import os
+import socket
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_OPEN_METRICS = "application/openmetrics-text"
+_CONTENT_TYPES = {
+    False: "text/plain; version=0.0.4; charset=utf-8",
+    True: f"{_OPEN_METRICS}; version=1.0.0; charset=utf-8",
+}
+
+
+class Exposition(Protocol):
+    """Writes all series, in one of two formats."""
+
+    def __call__(self, *, openmetrics: bool) -> str:
+        """Write them as OpenMetrics, or else in the Prometheus text format."""
 
 
 class MetricsServer:
     """Serves what `exposition` returns, until `close`. Port 0 means any free one."""
 
-    def __init__(self, exposition: Callable[[], str], host: str, port: int) -> None:
+    def __init__(self, exposition: Exposition, host: str, port: int) -> None:
         self._server = ThreadingHTTPServer((host, port), _handler(exposition))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -38,14 +51,21 @@ class MetricsServer:
         self._server.server_close()
 
 
-def _handler(exposition: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
+def _handler(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         wbufsize = 1 << 20  # one send: after each, a busy worker takes its time to come back here
 
         def do_GET(self) -> None:
-            body = exposition().encode("utf-8", "replace")
+            if self.path == "/clock":
+                self._answer(_clock(), "application/json")
+                return
+            openmetrics = _OPEN_METRICS in self.headers.get("Accept", "")
+            body = exposition(openmetrics=openmetrics).encode("utf-8", "replace")
+            self._answer(body, _CONTENT_TYPES[openmetrics])
+
+        def _answer(self, body: bytes, content_type: str) -> None:
             self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", _CONTENT_TYPE)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -54,6 +74,11 @@ def _handler(exposition: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
             """Scrapes are not worth a log line each second."""
 
     return Handler
+
+
+def _clock() -> bytes:
+    """Say what time it is here, and where that is: who asks several times knows the offset."""
+    return json.dumps({"host": socket.gethostname(), "unix_nano": time.time_ns()}).encode()
 
 
 class Announcement:

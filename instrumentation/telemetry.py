@@ -13,6 +13,7 @@ from pathlib import Path
 from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as open_latest
 
 from instrumentation import settings, spans, vital
 from instrumentation.backlog import Finished
@@ -151,9 +152,12 @@ class Telemetry:
         except OSError as error:
             _log.error("Prometheus is not told of %s: cannot write %s: %s", address, path, error)
 
-    def _exposition(self) -> str:
-        own = self._collector.exposition()
+    def _exposition(self, *, openmetrics: bool = False) -> str:
+        own = self._collector.exposition(openmetrics=openmetrics)
         self._scraped.set()  # spans are written afterwards: Prometheus does not wait for them
+        if openmetrics:
+            others: bytes = open_latest(self._registry or CollectorRegistry())  # type: ignore[no-untyped-call]
+            return own + others.decode()  # with the end mark
         return own + generate_latest(self._registry).decode() if self._registry else own
 
     def _drain_forever(self) -> None:

@@ -1,7 +1,6 @@
 """Sends AsyncTasQ tasks, from one event loop."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import uvloop
@@ -19,33 +18,37 @@ class Sender:
     """`in_flight` coroutines, each taking the next due task and dispatching it."""
 
     def __init__(self, plan: Plan) -> None:
-        self._task = load(plan.task)
+        self._tasks = [load(task) for task in plan.tasks]
         self._queue = plan.queue
         self._senders = plan.in_flight
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
-    def dispatch(self, pacer: Pacer, arguments: Mapping[str, Any]) -> Sent:
+    def dispatch(self, pacer: Pacer) -> Sent:
         """See `loadgen.dispatch.Dispatcher`."""
         tally = Tally()
-        self._runner.run(self._dispatch(pacer, arguments, tally))
+        self._runner.run(self._dispatch(pacer, tally))
         return tally.answer()
 
-    async def _dispatch(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
+    async def _dispatch(self, pacer: Pacer, tally: Tally) -> None:
         async with asyncio.TaskGroup() as senders:
             for _ in range(self._senders):
-                senders.create_task(self._send_all(pacer, arguments, tally))
+                senders.create_task(self._send_all(pacer, tally))
 
-    async def _send_all(self, pacer: Pacer, arguments: Mapping[str, Any], tally: Tally) -> None:
+    async def _send_all(self, pacer: Pacer, tally: Tally) -> None:
         # Dispatching gives a task a new id each time, and this sender has one under way at most:
-        # one object serves for all that it sends.
-        task, dispatch = self._task(**arguments).on_queue(self._queue), get_dispatcher().dispatch
-        for due in pacer:
+        # one object serves for all calls that do not differ.
+        made: dict[int, Any] = {}
+        dispatch = get_dispatcher().dispatch
+        for due, call in pacer:
+            if call.varies or call.task not in made:
+                task = self._tasks[call.task](**call.arguments).on_queue(self._queue)
+                made[call.task] = task
             if due:
                 set_scheduled(due)
                 while wait := seconds_until(due):  # uvloop may wake up to a millisecond early
                     await asyncio.sleep(wait)
             try:
-                await dispatch(task)
+                await dispatch(made[call.task])
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:

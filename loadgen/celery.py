@@ -1,8 +1,6 @@
 """Sends Celery tasks, one after another."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from instrumentation.propagation import set_scheduled
 from loadgen.dispatch import Tally
@@ -19,20 +17,20 @@ class Sender:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._task = load(plan.task)
+        self._tasks = [load(task) for task in plan.tasks]
         self._queue = plan.queue
 
-    def dispatch(self, pacer: Pacer, arguments: Mapping[str, Any]) -> Sent:
+    def dispatch(self, pacer: Pacer) -> Sent:
         """See `loadgen.dispatch.Dispatcher`."""
         tally = Tally()
         set_scheduled(0)  # an earlier phase may have had a schedule
-        for due in pacer:
+        for due, call in pacer:
             if due:
                 set_scheduled(due)
                 while wait := seconds_until(due):
                     time.sleep(wait)
             try:
-                self._task.apply_async(kwargs=dict(arguments), queue=self._queue)
+                self._tasks[call.task].apply_async(kwargs=dict(call.arguments), queue=self._queue)
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:
@@ -41,4 +39,4 @@ class Sender:
 
     def close(self) -> None:
         """Close the client's connections."""
-        self._task.app.close()
+        self._tasks[0].app.close()

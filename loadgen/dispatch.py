@@ -1,7 +1,6 @@
 """What a dispatcher is: the seam between the generator and a framework."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from loadgen.pacer import Pacer
 from loadgen.plan import Plan, Sent
@@ -12,8 +11,8 @@ class Dispatcher(Protocol):
 
     def __init__(self, plan: Plan) -> None: ...
 
-    def dispatch(self, pacer: Pacer, arguments: Mapping[str, Any]) -> Sent:
-        """Send one task for each instant that the pacer hands out, and return when all are sent.
+    def dispatch(self, pacer: Pacer) -> Sent:
+        """Make each call that the pacer hands out, when it is due; return when all are sent.
 
         At most `plan.in_flight` publishes are under way at once. A failed publish is counted and
         the next task is sent all the same.

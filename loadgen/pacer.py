@@ -1,4 +1,4 @@
-"""Hands out the instants at which tasks are due, in order, to however many senders ask.
+"""Hands out what to send and when it is due, in order, to however many senders ask.
 
 This is what makes the loop open: the schedule does not wait for the senders. When all of them are
 busy, the next task is sent late, and the lateness is measured from the instant it was due.
@@ -11,22 +11,24 @@ from time import time_ns
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.calls import Call
+
 _NS_PER_SECOND = 1_000_000_000
 _LEAD_NS = 50_000_000  # so that the first task is not late because senders are still starting
 
 
 class Pacer:
-    """Due instants of one phase, in Unix nanoseconds; 0 means "at once, without a schedule".
+    """Due instants and calls of one phase; the instants are Unix nanoseconds, or 0: at once.
 
-    Several senders may iterate at once: each instant goes to exactly one of them.
+    Several senders may iterate at once: each pair goes to exactly one of them.
     """
 
-    def __init__(self, offsets_ns: NDArray[np.int64] | None, count: int) -> None:
+    def __init__(self, offsets_ns: NDArray[np.int64] | None, calls: Iterator[Call]) -> None:
         start = time_ns() + _LEAD_NS
-        due = itertools.repeat(0, count) if offsets_ns is None else (offsets_ns + start).tolist()
-        self._due: Iterator[int] = iter(due)
+        due = itertools.repeat(0) if offsets_ns is None else (offsets_ns + start).tolist()
+        self._due: Iterator[tuple[int, Call]] = zip(due, calls, strict=False)
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[tuple[int, Call]]:
         return self._due
 
 

@@ -23,6 +23,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "poisson": ("rate",),
         "ramp": ("rate_from", "rate_to"),
         "burst": ("burst_size", "burst_interval_seconds"),
+        "pulse": ("rate", "burst_rate", "burst_after_seconds", "burst_seconds"),
     }
 )
 # One task a nanosecond is the resolution of the offsets.
@@ -82,6 +83,8 @@ def planned_seconds(spec: ArrivalSpec, count: int) -> float | None:
             return 2 * count / (numbers["rate_from"] + numbers["rate_to"])
         case "burst":
             return ceil(count / numbers["burst_size"]) * numbers["burst_interval_seconds"]
+        case "pulse":
+            return float(_pulse_seconds(numbers, np.array([float(count)]))[0])
         case _:
             return count / numbers["rate"]
 
@@ -117,6 +120,23 @@ def _burst(numbers: Mapping[str, float], count: int, _seed: int) -> NDArray[np.f
     return group * (numbers["burst_interval_seconds"] * _NS)
 
 
+def _pulse(numbers: Mapping[str, float], count: int, _seed: int) -> NDArray[np.float64]:
+    """Place tasks at a constant rate with one burst at another rate in it."""
+    return _pulse_seconds(numbers, _numbered(count)) * _NS
+
+
+def _pulse_seconds(
+    numbers: Mapping[str, float], number: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return when task i is due: the inverse of how many are due by then, three straight lines."""
+    rate, burst_rate = numbers["rate"], numbers["burst_rate"]
+    began, lasts = numbers["burst_after_seconds"], numbers["burst_seconds"]
+    before, within = rate * began, burst_rate * lasts
+    slow, fast = number / rate, began + (number - before) / burst_rate
+    after = began + lasts + (number - before - within) / rate
+    return np.where(number < before, slow, np.where(number < before + within, fast, after))
+
+
 def _numbered(count: int) -> NDArray[np.float64]:
     return np.arange(count, dtype=np.float64)
 
@@ -126,4 +146,5 @@ _KINDS: Final[Mapping[str, Callable[[Mapping[str, float], int, int], NDArray[np.
     "poisson": _poisson,
     "ramp": _ramp,
     "burst": _burst,
+    "pulse": _pulse,
 }

@@ -8,17 +8,18 @@ between samples at the marks: `increase()` would extrapolate.
 
 `timeline/` holds what is followed over time: each selects raw samples, with their own instants, of
 a gauge or of a counter (`kind`), so that nothing is interpolated there either.
+
+What people watch is apart from results, and may extrapolate: `watching` has the queries of the
+dashboards (`live/`) and searches for traces (`traces/`), `rules` what Prometheus records and alerts
+on (`recorded/`, `known/`, `alerts/`).
 """
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from string import Template
 
-_FOLDER = Path(__file__).parent
-_PARAMETERS = ("stage", "quantile")
+from queries.files import FOLDER, family
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +55,18 @@ class Timeline:
 @cache
 def timelines() -> Mapping[str, Timeline]:
     """Return all that is followed over time by name, in the order of their files."""
-    found = [_read_timeline(path) for path in sorted((_FOLDER / "timeline").glob("*.promql"))]
-    return {timeline.name: timeline for timeline in found}
-
-
-def _read_timeline(path: Path) -> Timeline:
-    head, text = _split(path.read_text())
-    return Timeline(path.stem, head["unit"], head["kind"], head["meaning"], text)
+    return {
+        head["name"]: Timeline(head["name"], head["unit"], head["kind"], head["meaning"], text)
+        for path in sorted((FOLDER / "timeline").glob("*.promql"))
+        for head, text in family(path)
+    }
 
 
 @cache
 def catalogue() -> Mapping[str, Query]:
     """Return all queries by name, in the order of their files."""
-    found = [q for path in sorted(_FOLDER.glob("*.promql")) for q in _read(path)]
-    return {query.name: query for query in found}
-
-
-def _read(path: Path) -> Iterator[Query]:
-    head, text = _split(path.read_text())
-    parameters = {name: head[name].split(", ") for name in _PARAMETERS if name in head}
-    for combination in itertools.product(*parameters.values()):
-        values = dict(zip(parameters, combination, strict=True))
-        if "quantile" in values:
-            values["percent"] = f"{float(values['quantile']) * 100:g}".replace(".", "")
-        yield Query(
-            name=_fill(head.get("name", path.stem), values),
-            unit=head["unit"],
-            better=head["better"],
-            meaning=_fill(head["meaning"], values),
-            text=_fill(text, values),
-        )
-
-
-def _split(content: str) -> tuple[dict[str, str], str]:
-    lines = content.splitlines()
-    comments = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
-    pairs = (line.removeprefix("#").split(":", 1) for line in comments)
-    head = {key.strip(): value.strip() for key, value in pairs}
-    return head, "\n".join(lines[len(comments) :])
-
-
-def _fill(text: str, values: Mapping[str, str]) -> str:
-    return Template(text).safe_substitute(values)
+    return {
+        head["name"]: Query(head["name"], head["unit"], head["better"], head["meaning"], text)
+        for path in sorted(FOLDER.glob("*.promql"))
+        for head, text in family(path)
+    }

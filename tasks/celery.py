@@ -23,12 +23,10 @@ app.conf.update(
     **json.loads(os.environ.get("TASKSCOPE_SETTINGS", "{}")),
 )
 
-
-@app.task(name="noop")
-def noop() -> None:
-    workloads.noop()
-
-
-@app.task(name="sleep")
-def sleep(seconds: float) -> None:
-    workloads.sleep(seconds)
+noop = app.task(name="noop")(workloads.noop)
+sleep = app.task(name="sleep")(workloads.sleep)
+fetch = app.task(name="fetch")(workloads.fetch)
+derive_key = app.task(name="derive_key")(workloads.derive_key)
+factorial = app.task(name="factorial")(workloads.factorial)
+validate = app.task(name="validate")(workloads.validate)
+hash_chain = app.task(name="hash_chain")(workloads.hash_chain)

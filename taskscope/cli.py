@@ -2,8 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,21 +16,31 @@ from rich.text import Text
 from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
+from grafana import TEMPO_UID
+from taskscope import capacity as searching
 from taskscope import doctor as doctor_checks
-from taskscope import exporting, grafana, interruption, rundir, slowest, waterfall
+from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
+from taskscope import targets as target_files
+from taskscope import together as both
+from taskscope.capacity_search import Limits
+from taskscope.capacity_show import show as show_capacity
+from taskscope.checks import check_options, check_scenarios
 from taskscope.derive import derive, load
 from taskscope.errors import MissingServiceError, TaskscopeError, UsageError
+from taskscope.matrix import points
 from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
+from taskscope.placement import placement
 from taskscope.plan import plan
-from taskscope.scenario import builtin_scenarios, load_scenario
-from taskscope.session import RunOptions, check_scenarios
+from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
+from taskscope.session import RunOptions
 from taskscope.session import run as run_session
 from taskscope.watch import Watch
 
 if TYPE_CHECKING:
+    from taskscope.grafana_marks import Marks
     from taskscope.summary import Summary
 
 _INVALID, _FIRED = 4, 5
@@ -44,11 +56,23 @@ Exit codes: 0 done and every cell exact, 1 failed, 2 wrong usage, 3 a service is
 4 done but some cells are invalid, 5 a condition of --fail-if has fired, 130 interrupted,
 143 terminated.""",
 )
+grafana_app = typer.Typer(no_args_is_help=True, help="Grafana: the dashboards, in one of yours.")
+app.add_typer(grafana_app, name="grafana")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 PrometheusUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="A Prometheus that runs already.")
+]
+GrafanaUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="A Grafana that runs already."
+    ),
+]
+
+TempoUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Fetch the traces from the Tempo there.")
 ]
 
 
@@ -66,6 +90,7 @@ def run(  # noqa: PLR0913 - the options of a run
     concurrency: Annotated[
         int | None, typer.Option(help="Tasks that a worker runs at once.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     rate: Annotated[float | None, typer.Option(help="Send at this rate, in tasks/s.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of order and arrivals.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer tasks, the headline pair.")] = False,
@@ -74,6 +99,19 @@ def run(  # noqa: PLR0913 - the options of a run
         str | None, typer.Option(metavar="URL", help="A Redis that runs already, and is empty.")
     ] = None,
     prometheus_url: PrometheusUrl = None,
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send spans there by OTLP/HTTP, and not into files."),
+    ] = None,
+    tempo_url: TempoUrl = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="Serve metrics there, for a Prometheus elsewhere."),
+    ] = None,
+    worker_at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VARIANT=HOST:PORT", help="A worker that runs already; repeatable."),
+    ] = None,
     trace_ratio: Annotated[
         float, typer.Option(min=0, max=1, help="Share of tasks run inside a live SDK span.")
     ] = 0.01,
@@ -81,6 +119,15 @@ def run(  # noqa: PLR0913 - the options of a run
         bool,
         typer.Option("--profile", help="Afterwards, profile each variant's worker once more."),
     ] = False,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="Both sides at once, with half of the machine each, "
+            "to watch them live: no verdict comes of it.",
+        ),
+    ] = False,
+    grafana_url: GrafanaUrl = None,
     as_json: Json = False,
 ) -> None:
     """Measure scenarios and compare their headline variants.
@@ -92,37 +139,116 @@ def run(  # noqa: PLR0913 - the options of a run
 
         taskscope run my.toml --rate 200 --out runs/at-200 --json > result.json
 
+        taskscope run known-answer --together --grafana-url http://127.0.0.1:3000
+
     """
-    chosen = [
+    asked = [
         load_scenario(name).override(
-            count=tasks, repetitions=repetitions, concurrency=concurrency, rate=rate, seed=seed,
-            variants=variant, quick=quick,
+            count=tasks, repetitions=repetitions, concurrency=concurrency, workers=workers,
+            rate=rate, seed=seed, variants=variant, quick=quick,
         )
         for name in (scenarios or ["throughput"])
     ]  # fmt: skip
+    check_options(profile=profile, together=together, elsewhere=bool(worker_at))
+    base = grafana.base(grafana_url) if grafana_url else ""
+    if together:
+        halve = partial(both.halve, chosen=bool(variant))
+        chosen = [point for scenario in asked for point in points(scenario, halve)]
+    else:
+        chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
-    directory = rundir.create(out, "-".join(scenario.name for scenario in chosen))
-    options = RunOptions(directory, redis_url, prometheus_url, trace_ratio, profile)
-    watch = Watch(_progress(), len(plan(chosen)))
+    where = placement(listen, worker_at or (), chosen, redis_url)
+    directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
+    options = RunOptions(
+        directory, redis_url, prometheus_url, trace_ratio, profile, together,
+        otlp_endpoint, tempo_url, where,
+    )  # fmt: skip
+    watch = Watch(_progress(), len(both.steps(plan(chosen), together=together)))
+    marks = _marks(base, chosen) if base else None
     with _keeping(directory):
-        manifest = run_session(chosen, options, watch)
+        manifest = run_session(chosen, options, watch, marks=marks)
     _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
 @app.command()
+def capacity(  # noqa: PLR0913 - the options of a search
+    scenario: Annotated[str, typer.Argument(metavar="[SCENARIO|FILE.toml]")] = "stress",
+    *,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Only this variant; repeatable.  [default: the pair]")
+    ] = None,
+    slo: Annotated[
+        float | None, typer.Option(min=0.001, help="p99 of the end-to-end time, in seconds.")
+    ] = None,
+    first: Annotated[
+        float | None, typer.Option("--from", min=1, help="The first rate to try, in tasks/s.")
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Tasks that a worker runs at once.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the arrivals.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Short trials, ends within 25 %, confirmed once.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the highest rate that is sustained: p99 within the SLO, and no growing queue.
+
+    Examples:
+        taskscope capacity --quick
+
+        taskscope capacity stress --variant asynctasq --slo 0.1 --from 500
+
+    """
+    given = load_scenario(scenario)
+    asked = given.override(concurrency=concurrency, workers=workers, seed=seed, quick=quick,
+                           variants=variant or list(given.headline) or None)  # fmt: skip
+    wanted = precision or (0.25 if quick else 0.1)
+    question = searching.question(
+        asked, slo_seconds=slo, first=first, burst_seconds=3.0 if quick else 10.0,
+        limits=Limits(wanted, confirmations=1 if quick else 3, trials=40),
+    )  # fmt: skip
+    check_scenarios([question.scenario])
+    directory = rundir.create(out, f"capacity-{asked.name}")
+    with _keeping(directory):
+        manifest = run_session(
+            [question.scenario],
+            RunOptions(directory, None, None, 0.01),
+            Watch(_progress(), 0),
+            course=searching.course(question),
+        )
+    _progress().print("deriving the dataset from Prometheus and the traces", highlight=False)
+    found = searching.outcome(directory, manifest, derive(directory, manifest, None))
+    _print(as_json, found.as_json(), lambda: show_capacity(Console(), found))
+    if not found.trustworthy:
+        raise typer.Exit(_INVALID)
+
+
+@app.command()
 def extract(
-    directory: Directory, *, prometheus_url: PrometheusUrl = None, as_json: Json = False
+    directory: Directory,
+    *,
+    prometheus_url: PrometheusUrl = None,
+    tempo_url: TempoUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Derive the dataset of a run again, from its stored series and traces.
 
-    Example:
+    Examples:
         taskscope extract runs/20261121T120000-throughput
+
+        taskscope extract runs/20261121T120000-throughput --tempo-url http://tempo:3200
 
     """
     manifest = rundir.open_run(directory)
-    data = derive(directory, manifest, prometheus_url)
+    data = derive(directory, manifest, prometheus_url, tempo_url, _say)
     _finish(directory, manifest, data, as_json=as_json)
 
 
@@ -254,8 +380,9 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
     """
     given = load_scenario(scenario)
     blocks = (3 if quick else 10) if repetitions is None else repetitions
-    chosen = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
-                            variants=variant or list(given.headline) or None)  # fmt: skip
+    asked = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
+                           variants=variant or list(given.headline) or None)  # fmt: skip
+    chosen, *_ = points(asked)
     check_scenarios([chosen])
     if into and out:
         raise UsageError("--into and --out exclude each other: a ledger put into a run lies there.",
@@ -288,13 +415,10 @@ def trace(  # noqa: PLR0913 - the options of a question
     addresses: Annotated[
         bool, typer.Option("--open", help="Print the traces' addresses in Grafana.")
     ] = False,
-    grafana_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", envvar="TASKSCOPE_GRAFANA_URL", help="Grafana, for --open."),
-    ] = None,
+    grafana_url: GrafanaUrl = None,
     tempo_datasource: Annotated[
         str, typer.Option(metavar="UID", help="Grafana's data source with the traces.")
-    ] = "tempo",
+    ] = TEMPO_UID,
     as_json: Json = False,
 ) -> None:
     """Show where the time of single tasks went, and why.
@@ -328,20 +452,73 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
     from taskscope.reporting import write_report  # noqa: PLC0415 - scipy takes a second to import
 
     manifest = rundir.open_run(directory)
+    both.refuse(manifest, directory)
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
     _print(as_json, {"page": written[0], "files": written},
            lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
 
 
+@grafana_app.command()
+def push(
+    *,
+    grafana_url: GrafanaUrl = None,
+    prometheus_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Prometheus, as Grafana's server reaches it."),
+    ] = None,
+    tempo_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Tempo, as Grafana's server reaches it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Install or update data sources, folder and dashboards in a Grafana that runs already.
+
+    The token of a service account comes from TASKSCOPE_GRAFANA_TOKEN. Without --prometheus-url or
+    --tempo-url, that data source is left alone: each dashboard lets one choose another.
+
+    Example:
+        taskscope grafana push --grafana-url http://host:3000 --prometheus-url http://prometheus:9090
+
+    """
+    from taskscope.grafana_push import Sources, push_all  # noqa: PLC0415 - brings the client
+
+    done = push_all(grafana.base(grafana_url), Sources(prometheus_url, tempo_url))
+    lines = [f"{one.what:<12}{one.name}: {one.outcome}" for one in done]
+    _print(as_json, [asdict(one) for one in done], lambda: typer.echo("\n".join(lines)))
+
+
+@app.command()
+def targets(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="A folder of targets.", show_default=False)
+    ] = rundir.DEFAULT_PARENT / "targets",
+    *,
+    serve: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Serve them, for Prometheus' http_sd.")
+    ] = None,
+) -> None:
+    """Print what runs announce to Prometheus, or serve it to one that cannot read the folder.
+
+    Examples:
+        taskscope targets
+
+        taskscope targets runs/targets --serve 10.0.0.5:9465
+
+    """
+    if not serve:
+        typer.echo(json.dumps(target_files.collect(directory), indent=2))
+        return
+    with target_files.serving(directory, serve) as url:
+        _say(f"serving the targets of {directory} at {url} until interrupted")
+        interruption.wait()
+
+
 @app.command()
 def scenarios(*, as_json: Json = False) -> None:
     """List the scenarios that come with taskscope."""
-    known = [
-        {"name": s.name, "title": s.title, "variants": [v.name for v in s.variants]}
-        for s in builtin_scenarios()
-    ]
-    lines = [f"{s['name']:<16}{s['title']}  [{', '.join(s['variants'])}]" for s in known]
-    _print(as_json, known, lambda: typer.echo("\n".join(lines)))
+    known = builtin_scenarios()
+    _print(as_json, [listing.as_json(s) for s in known],
+           lambda: typer.echo("\n\n".join(listing.describe(s) for s in known)))  # fmt: skip
 
 
 @app.command()
@@ -354,6 +531,12 @@ def doctor(*, as_json: Json = False) -> None:
 
 
 def _finish(directory: Path, manifest: Manifest, data: Dataset, *, as_json: bool) -> None:
+    if manifest.together:
+        document = both.outcome(directory, manifest, data)
+        _print(as_json, document, lambda: typer.echo("\n".join(both.described(document))))
+        if document["problems"]:
+            raise typer.Exit(_INVALID)
+        return
     from taskscope.summary import summarise  # noqa: PLC0415 - brings scipy, which takes long
 
     summary = summarise(directory, manifest, data)
@@ -380,6 +563,17 @@ def _print(as_json: bool, document: Any, for_people: Callable[[], Any]) -> None:
 
 def _progress() -> Console:
     return Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    _progress().print(Text(text), soft_wrap=True)
+
+
+def _marks(base_url: str, scenarios: Sequence[Scenario]) -> "Marks":
+    from taskscope.grafana_marks import Marks  # noqa: PLC0415 - brings the client
+
+    pairs = {s.name: s.headline or (s.variants[0].name, "") for s in scenarios}
+    return Marks(base_url, pairs, _say)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from extract.conditions import State, judge, parse_condition, parse_margin
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from extract.questions import QuestionError, require
-from taskscope import differences, rundir
+from taskscope import differences, rundir, together
 from taskscope.derive import load
 from taskscope.errors import UsageError
 from taskscope.summary import (
@@ -104,6 +104,7 @@ def explained() -> Iterator[None]:
 
 def _open(directory: Path) -> _Run:
     manifest = rundir.open_run(directory)
+    together.refuse(manifest, directory)
     return _Run(directory, manifest, load(directory, manifest))
 
 
@@ -128,6 +129,7 @@ def _within(run: _Run, pair: tuple[str, str] | None, asked: _Asked) -> Summary:
 
 def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
     older = rundir.open_run(baseline)
+    together.refuse(older, baseline)
     if older.session == run.manifest.session:
         raise UsageError(
             f"{baseline} and {run.directory} are the same run.",

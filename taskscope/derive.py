@@ -1,6 +1,7 @@
 """From a run directory to its dataset, by Prometheus on the stored TSDB or the one that scraped."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,15 +10,24 @@ from compose.native import replayed_prometheus
 from extract import dataset
 from extract.dataset import Dataset
 from extract.manifest import Manifest
-from taskscope import prometheus_api
+from taskscope import prometheus_api, spans_endpoint, tempo_api
 from taskscope.errors import TaskscopeError, UsageError
 
 
-def derive(directory: Path, manifest: Manifest, prometheus_url: str | None) -> Dataset:
+def derive(
+    directory: Path,
+    manifest: Manifest,
+    prometheus_url: str | None,
+    tempo_url: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Dataset:
     """Derive the dataset again from what the run stored, and write it into `dataset/`.
 
+    Traces are fetched from Tempo first, where its URL is given; `report` hears how far that is.
     UsageError if a part of the run is missing or damaged, ServiceError without a Prometheus.
     """
+    if tempo_url:
+        _fetch(directory, manifest, tempo_url, report)
     if not (directory / "traces").is_dir():
         raise _incomplete(directory, "traces", "spans")
     if manifest.prometheus == "native":
@@ -38,6 +48,23 @@ def derive(directory: Path, manifest: Manifest, prometheus_url: str | None) -> D
             "Make room, or copy the run to where you may write.",
         ) from None
     return derived
+
+
+def _fetch(
+    directory: Path, manifest: Manifest, tempo_url: str, report: Callable[[str], None]
+) -> None:
+    if manifest.traces == spans_endpoint.NATIVE:
+        raise UsageError(
+            "The spans of this run lie in its own traces/ folder, not in a Tempo.",
+            "Leave --tempo-url out.",
+        )
+    tempo_api.check(tempo_url)
+    fetched = tempo_api.fetch(tempo_url, manifest, directory / "traces", report)
+    if fetched.unfinished:
+        report(
+            f"{fetched.unfinished:,} traces hold no attempt at a task: its spans were lost, or "
+            "come later. Derive again to see: taskscope extract"
+        )
 
 
 def _from(directory: Path, manifest: Manifest, url: str) -> Dataset:

@@ -7,7 +7,7 @@ from extract import legacy
 from extract.dataset import Dataset
 from extract.legacy import Export
 from extract.manifest import Manifest
-from taskscope import rundir
+from taskscope import rundir, together
 from taskscope.derive import load
 from taskscope.errors import UsageError
 
@@ -23,6 +23,7 @@ def export(directory: Path, form: str, out: Path | None) -> list[str]:
     UsageError for a directory that is no run, or one that cannot be written.
     """
     manifest = rundir.open_run(directory)
+    together.refuse(manifest, directory)
     target = directory / FOLDER if out is None else out
     exports = FORMATS[form](manifest, load(directory, manifest))
     try:

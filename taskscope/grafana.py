@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 from taskscope.errors import UsageError
 
+EXAMPLE = "http://host:3000, or https://host/grafana"
 _AROUND_MS = 60_000  # Explore looks for a trace between two instants; clocks may differ
 
 
@@ -14,7 +15,7 @@ def base(url: str | None) -> str:
     """Return the address of Grafana, without credentials. UsageError if there is none."""
     if not url:
         raise UsageError(
-            "No Grafana is configured, so --open has no address to print.",
+            "No Grafana is configured: there is no address of one.",
             "Give --grafana-url http://host:3000, or set TASKSCOPE_GRAFANA_URL.",
         )
     try:
@@ -25,7 +26,7 @@ def base(url: str | None) -> str:
     if not host or parts.scheme not in {"http", "https"}:
         raise UsageError(
             "What was given as --grafana-url is no address of a Grafana.",  # it may hold a password
-            "Write --grafana-url http://host:3000, or https://host/grafana.",
+            f"Write --grafana-url {EXAMPLE}.",
         )
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 

@@ -5,9 +5,11 @@ waits also asks, at each poll, whether a signal came.
 """
 
 import signal
+import time
 from types import FrameType
 
 _received: list[int] = []
+_POLL_SECONDS = 0.2
 
 
 def install() -> None:
@@ -31,3 +33,10 @@ def check() -> None:
 def exit_code() -> int:
     """Return 130 after Ctrl-C, 143 after SIGTERM, as shells have it; 0 when neither came."""
     return 128 + _received[0] if _received else 0
+
+
+def wait() -> None:
+    """Wait for a signal; raises KeyboardInterrupt."""
+    while True:
+        check()
+        time.sleep(_POLL_SECONDS)

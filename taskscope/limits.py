@@ -17,6 +17,8 @@ MINIMUM: Final[Mapping[str, int]] = MappingProxyType(
         "repetitions": 1,
         "warmup": 0,
         "concurrency": 1,
+        "workers": 1,
+        "payload_bytes": 0,
         "seed": 0,
     }
 )

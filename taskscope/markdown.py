@@ -41,6 +41,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     if found := list(rows.doubts(comparison)):
         yield f"<details><summary>Doubts: {len(found)}</summary>\n"
         yield from (*_list(found), "</details>\n")
+    yield from (f"{_safe(said)}\n" for said in rows.clocks(comparison))
     if costs := rows.overhead(comparison):
         yield f"{_safe(costs)}\n"
     yield "<details><summary>Settings</summary>\n"

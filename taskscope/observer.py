@@ -38,6 +38,7 @@ class Observer:
         self._cell = selector(labels)
         self._check = check
         self._patience = patience or Patience()
+        self._ended_before = 0.0
 
     def ask(self, query: str) -> float | None:
         """Evaluate a query now, with `$cell` filled in; None when nothing answers."""
@@ -59,6 +60,8 @@ class Observer:
                     "see docs/remote.md. Else see the logs of worker, generator and exporters.",
                 )
             time.sleep(_POLL_SECONDS)
+        # Workers that run already have ended tasks of others before.
+        self._ended_before = self.ask(_ENDED) or 0.0
 
     def wait_sent(self, sent: Callable[[], bool]) -> None:
         """Wait until `sent`. However slow the schedule, the broker must answer meanwhile."""
@@ -84,7 +87,7 @@ class Observer:
         ended, changed = -1.0, time.monotonic()
         while True:
             self._check()
-            now_ended = self.ask(_ENDED) or 0.0
+            now_ended = (self.ask(_ENDED) or 0.0) - self._ended_before
             if now_ended >= tasks and self.ask("sum(taskqueue_queue_depth{$cell})") == 0:
                 return
             if now_ended != ended:

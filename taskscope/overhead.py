@@ -18,7 +18,7 @@ from compose.errors import ServiceError
 from compose.native import NativeStack, require
 from extract import overhead
 from extract.overhead import LedgerManifest
-from taskscope import drain, interruption, rundir, timing
+from taskscope import drain, interruption, rundir, timing, together
 from taskscope.errors import UsageError
 from taskscope.overhead_watch import Watch
 from taskscope.platform_facts import machine_facts, versions
@@ -198,6 +198,7 @@ def check_services() -> None:
 def check_into(run_directory: Path, scenario: Scenario) -> None:
     """UsageError unless that run measured the same variants, with the same settings."""
     found = rundir.open_run(run_directory)
+    together.refuse(found, run_directory)
     if (place := run_directory / FOLDER).exists():
         raise UsageError(f"{run_directory} has a ledger already: a ledger is never overwritten.",
                          f"Move {place} elsewhere, or give another run.")  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import msgspec
 
 from compose import broker, profilers
-from compose.cell import Cell, CellSpec
+from compose.cell import CellSpec
 from compose.errors import ServiceError, tail
 from compose.frameworks import framework
 from compose.native import NativeStack
@@ -23,8 +23,7 @@ from extract import flames
 from extract.manifest import Problem, ProfileRecord
 from taskscope import allocations, prometheus_api
 from taskscope.cputime import tree_cpu_seconds
-from taskscope.measure import cell_spec, send, warm
-from taskscope.observer import Observer
+from taskscope.measure import Side, cell_spec, drain, send, warm
 from taskscope.plan import PlannedCell
 
 type Kind = Literal["cpu", "memory"]
@@ -62,7 +61,7 @@ class Profiling:
             prometheus_api.check(self.stack.prometheus_url)
             return _without(record, error.cause, error.remedy)
         finally:
-            self.stack.stop_cell()
+            self.stack.stop_cells()
             shutil.rmtree(self.directory / _TRACES, ignore_errors=True)
 
     def _profiled(self, planned: PlannedCell, record: ProfileRecord) -> ProfileRecord:
@@ -86,11 +85,11 @@ class Profiling:
     def _cpu(self, planned: PlannedCell, spec: CellSpec, stem: Path) -> "_Taken":
         """Let py-spy watch a warm worker under its load."""
         svg = Path(f"{stem}.svg")
-        cell, observer = warm(self.stack, spec, planned, _silent)
-        command = profilers.py_spy(profilers.find(), cell.worker.pid, svg)
+        (side,) = warm(self.stack, (planned,), [spec], _silent)
+        command = profilers.py_spy(profilers.find(), side.cell.workers[0].pid, svg)
         with self.stack.running(f"{stem.name}-py-spy", command, {}) as spy:
             spy.wait_ready(lambda: profilers.READY in spy.log.read_bytes(), _ATTACH_SECONDS)
-            tasks, used = _load(cell, planned, observer)
+            tasks, used = _load(side)
             ended = spy.interrupt(_WRITE_SECONDS)
         if not ended or not svg.is_file():
             raise ServiceError(f"py-spy wrote no flame graph:\n{tail(spy.log)}", f"See {spy.log}.")
@@ -104,11 +103,11 @@ class Profiling:
         record, html = Path(f"{stem}.bin"), Path(f"{stem}.html")
         wrapped = replace(spec, wrapped=partial(profilers.memray, output=record))
         try:
-            cell, observer = warm(self.stack, wrapped, planned, _silent)
+            (side,) = warm(self.stack, (planned,), [wrapped], _silent)
             tasks = planned.scenario.workload.count
-            send(cell, planned, tasks, observer)
-            observer.wait_drained(planned.scenario.run.warmup + tasks)
-            if cell.worker.name in self.stack.stop_cell():
+            send([side], tasks)
+            drain([side], planned.scenario.run.warmup + tasks)
+            if side.cell.workers[0].name in self.stack.stop_cells():
                 raise ServiceError(
                     "the worker under memray had to be killed: its record is cut short",
                     "Ask for fewer tasks, or see the worker's log.",
@@ -138,20 +137,21 @@ def _silent(_phase: str) -> None:
     """Say nothing of the phases of a profile."""
 
 
-def _load(cell: Cell, planned: PlannedCell, observer: Observer) -> tuple[int, float]:
+def _load(side: Side) -> tuple[int, float]:
     """Send the scenario's load until the worker has used enough CPU time.
 
     Returns how many tasks that took, and how much CPU time. Where they are sent as fast as can be,
     batches grow: the pauses between them, in which Prometheus is asked, are then few.
     """
-    asap = planned.scenario.load.arrivals.kind == "asap"
-    sent, count = 0, planned.scenario.workload.count
-    began, before = time.monotonic(), tree_cpu_seconds(cell.worker.pid)
+    scenario, worker = side.planned.scenario, side.cell.workers[0].pid
+    asap = scenario.load.arrivals.kind == "asap"
+    sent, count = 0, scenario.workload.count
+    began, before = time.monotonic(), tree_cpu_seconds(worker)
     while True:
-        send(cell, planned, count, observer)
+        send([side], count)
         sent += count
-        observer.wait_drained(planned.scenario.run.warmup + sent)
-        used = tree_cpu_seconds(cell.worker.pid) - before
+        drain([side], scenario.run.warmup + sent)
+        used = tree_cpu_seconds(worker) - before
         if used >= _CPU_SECONDS or time.monotonic() - began >= _MOST_SECONDS:
             return sent, used
         if asap:

@@ -17,15 +17,7 @@ from taskscope.summary import headline, settings
 
 def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Path]:
     """Write `report/` into the run directory; return its files, the page first."""
-    timed = overhead.read(directory / "dataset")
-    run = report.Run(
-        manifest,
-        data,
-        {s["name"]: {v["name"]: settings(s, v) for v in s["variants"]} for s in manifest.scenarios},
-        timed,
-        [] if timed is None else list(_costs(timed, manifest)),
-        [_profile(directory, record) for record in manifest.profiles],
-    )
+    run = report_run(directory, manifest, data)
     folder = directory / "report"
     try:
         return report.write(folder, run)
@@ -34,6 +26,19 @@ def write_report(directory: Path, manifest: Manifest, data: Dataset) -> list[Pat
             f"{folder} cannot be written: {error.strerror or error}.",
             "Make room, or copy the run to where you may write.",
         ) from None
+
+
+def report_run(directory: Path, manifest: Manifest, data: Dataset) -> report.Run:
+    """Return all that a report is written from."""
+    timed = overhead.read(directory / "dataset")
+    return report.Run(
+        manifest,
+        data,
+        {s["name"]: {v["name"]: settings(s, v) for v in s["variants"]} for s in manifest.scenarios},
+        timed,
+        [] if timed is None else list(_costs(timed, manifest)),
+        [_profile(directory, record) for record in manifest.profiles],
+    )
 
 
 def _costs(timed: pd.DataFrame, manifest: Manifest) -> Iterator[str]:

@@ -191,6 +191,11 @@ def overhead(comparison: Comparison) -> str:
     return overhead_show.sentence(costs, names(comparison)) if costs else ""
 
 
+def clocks(comparison: Comparison) -> list[str]:
+    """Say how far other hosts' clocks are off, where no doubt of a verdict does."""
+    return [f"Clocks: {said}." for said in comparison.clocks] if not comparison.second else []
+
+
 def audited(run: Summary, *, name: str = "") -> tuple[list[str], bool]:
     """Return the audit's word on a run, and whether all is well; `name` says which run it is."""
     of = f" of {name}" if name else ""

@@ -6,17 +6,30 @@ from typing import Final
 
 from taskscope import toml_file
 from taskscope.errors import UsageError
-from taskscope.scenario_model import Load, Quick, RunSettings, Scenario, Variant, Workload
+from taskscope.scenario_model import (
+    Bound,
+    Load,
+    Part,
+    Quick,
+    RunSettings,
+    Scenario,
+    Slo,
+    Variant,
+    Workload,
+)
 from taskscope.scenario_parse import parse_scenario
 from taskscope.strict import Table
 from taskscope.values import nearest
 
 __all__ = [
     "FRAMEWORKS",
+    "Bound",
     "Load",
+    "Part",
     "Quick",
     "RunSettings",
     "Scenario",
+    "Slo",
     "Variant",
     "Workload",
     "builtin_scenarios",

@@ -2,30 +2,32 @@
 
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from compose import broker, profilers
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.native import NativeStack, require
-from extract.manifest import Manifest, ProfileRecord
-from tasks import workloads
-from taskscope import interruption, prometheus_api, rundir
-from taskscope.errors import UsageError
+from compose.native import NativeStack, inherited, require
+from extract.manifest import CellRecord, Manifest, ProfileRecord
+from taskscope import clocks, interruption, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.measure import measure
-from taskscope.plan import PlannedCell, plan
+from taskscope.placement import Placement
+from taskscope.plan import PlannedCell, Step, plan
 from taskscope.platform_facts import machine_facts, versions
 from taskscope.profiling import KINDS, Profiling
 from taskscope.scenario import Scenario
-from taskscope.values import nearest
+from taskscope.together import stated, steps
 from taskscope.watch import Watch
+
+if TYPE_CHECKING:  # it brings Grafana's client, which few runs need
+    from taskscope.grafana_marks import Marks
 
 type Status = Literal["running", "complete", "interrupted", "failed"]
 
@@ -39,65 +41,88 @@ class RunOptions:
     prometheus_url: str | None
     trace_ratio: float
     profile: bool = False
+    together: bool = False
+    otlp_endpoint: str | None = None
+    tempo_url: str | None = None
+    placement: Placement = field(default_factory=Placement)
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that every process of the run is given."""
+        return {**spans_endpoint.variables(self.otlp_endpoint), **self.placement.variables()}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that processes of the run inherit, or are given."""
+        return {**inherited(), **self.variables()}
 
 
-def check_scenarios(scenarios: Sequence[Scenario]) -> None:
-    """UsageError for a task or a variant's setting that does not exist, or a name given twice."""
-    names = [scenario.name for scenario in scenarios]
-    for scenario in scenarios:
-        if names.count(scenario.name) > 1:
-            raise UsageError(
-                f"Two of the scenarios are called {scenario.name}: their results would be mixed.",
-                "Ask for each once, or give one of the files another name.",
-            )
-        if not callable(getattr(workloads, scenario.workload.task, None)):
-            raise UsageError(
-                f"scenario {scenario.name}: workload.task {scenario.workload.task!r} is not a "
-                "function of tasks/workloads.py.",
-                "Name one of its functions, or add it there and to each framework's module.",
-            )
-        for variant in scenario.variants:
-            known = framework(variant.framework).known_settings()
-            for setting in variant.settings:
-                if setting not in known:
-                    raise UsageError(
-                        f"scenario {scenario.name}: variants.{variant.name}.settings.{setting} is "
-                        f"no setting of {variant.framework}; the nearest is "
-                        f"{nearest(setting, known)}.",
-                        "Correct the name in the scenario file.",
-                    )
+type Steps = Generator[Step, list[CellRecord]]
+#: Decides from Prometheus (its URL, and the session) which step comes next, after each one.
+type Course = Callable[[str, str], Steps]
 
 
-def run(scenarios: list[Scenario], options: RunOptions, watch: Watch) -> Manifest:
-    """Measure every cell and return the manifest, which is on disk after each of them.
+def as_planned(known: Iterable[Step]) -> Course:
+    """Return the course of steps that are known beforehand."""
+
+    def course(_prometheus_url: str, _session: str) -> Steps:
+        for step in known:  # noqa: UP028 - records are sent in, which a list cannot take
+            yield step
+
+    return course
+
+
+def run(
+    scenarios: list[Scenario],
+    options: RunOptions,
+    watch: Watch,
+    *,
+    course: Course | None = None,
+    marks: "Marks | None" = None,
+) -> Manifest:
+    """Measure every cell and return the manifest, which is on disk after each step.
+
+    With a `course`, its cells, of points of the scenarios, are in the manifest as they are chosen.
+    `marks` are made in a Grafana, between steps.
 
     ServiceError when Redis or Prometheus is missing or fails. Whatever ends the run early, the
     cells measured so far stay in the manifest.
     """
-    cells = plan(scenarios)
+    cells = [] if course else plan(scenarios)
     with ExitStack() as held:
         found = _services(scenarios, options, held)
-        manifest = _manifest(scenarios, cells, options, found)
+        manifest = _manifest([] if course else scenarios, cells, options, found)
         with rundir.writing(options.directory):
             manifest.write(options.directory)
-            return _measure_all(cells, manifest, options, watch)
+            chosen = course or as_planned(steps(cells, together=options.together))
+            return _measure_all(chosen, manifest, options, watch, marks)
 
 
 def _measure_all(
-    cells: list[PlannedCell], manifest: Manifest, options: RunOptions, watch: Watch
+    course: Course, manifest: Manifest, options: RunOptions, watch: Watch, marks: "Marks | None"
 ) -> Manifest:
     status: Status = "failed"
+    done: list[PlannedCell] = []
+    number = 0
     try:
         with _stack(options, manifest.session) as stack, watch.following(stack.prometheus_url):
-            for number, planned in enumerate(cells, start=1):
+            if marks:
+                marks.begin(manifest.session, stack.prometheus_url)
+            ahead = course(stack.prometheus_url, manifest.session)
+            step = next(ahead, None)
+            while step is not None:
                 interruption.check()
-                watch.cell(number, planned)
-                record = measure(stack, planned, manifest.session, options.trace_ratio, watch.phase)
-                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, record))
+                number += 1
+                manifest = _with(manifest, step)
+                watch.step(number, step)
+                records = measure(stack, step, manifest.session, options.trace_ratio, watch.phase)
+                manifest = msgspec.structs.replace(manifest, cells=(*manifest.cells, *records))
                 manifest.write(options.directory)
-                watch.finished(record)
+                watch.finished(records)
+                if marks:
+                    marks.cells(manifest.session, records)
+                done += step
+                step = _next(ahead, records)
             status = "complete"  # whatever becomes of profiles, which are no measurement
-            for profile in _profiles(stack, cells, manifest.session, options, watch):
+            for profile in _profiles(stack, done, manifest.session, options, watch):
                 found = (*manifest.profiles, profile)
                 manifest = msgspec.structs.replace(manifest, profiles=found)
                 manifest.write(options.directory)
@@ -107,7 +132,30 @@ def _measure_all(
     finally:
         manifest = msgspec.structs.replace(manifest, status=status)
         manifest.write(options.directory)
+        if marks:
+            marks.end(manifest)
     return manifest
+
+
+def _next(ahead: Steps, records: list[CellRecord]) -> Step | None:
+    try:
+        return ahead.send(records)
+    except StopIteration:
+        return None
+
+
+def _with(manifest: Manifest, step: Step) -> Manifest:
+    """Return the manifest with these cells in its order, and their scenario, if they are not yet.
+
+    The cells of a step are of one scenario.
+    """
+    scenario = step[0].scenario
+    known = {entry["name"] for entry in manifest.scenarios}
+    new = () if scenario.name in known else (asdict(scenario),)
+    order = [planned.place for planned in step if planned.place not in manifest.order]
+    return msgspec.structs.replace(
+        manifest, scenarios=(*manifest.scenarios, *new), order=(*manifest.order, *order)
+    )
 
 
 def _profiles(
@@ -137,18 +185,40 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
             prometheus_api.check(options.prometheus_url)
         else:
             require("prometheus")
+        _check_spans(options)
+        for address in (a for some in options.placement.workers.values() for a in some):
+            clocks.read(address)
         if not options.redis_url:
             require("redis-server")
             return {}
         url = broker.usable(options.redis_url)
         server = broker.check(url)
-        claims = {(v.framework, s.run.queue) for s in scenarios for v in s.variants}
-        held.enter_context(broker.claimed(url, [(framework(n), q) for n, q in sorted(claims)]))
+        used = [(v, s.run.queue) for s in scenarios for v in s.variants]
+        claims = {(v.framework, queue) for v, queue in used}
+        running = {(v.framework, q) for v, q in used if v.name in options.placement.workers}
+        held.enter_context(broker.claimed(
+            url,
+            [(framework(name), queue) for name, queue in sorted(claims)],
+            [(framework(name), queue) for name, queue in sorted(running)],
+        ))  # fmt: skip
     except ServiceError:
         with suppress(OSError):
             options.directory.rmdir()
         raise
     return {"redis-server": f"{server.version}, at {broker.redacted(url)}"}
+
+
+def _check_spans(options: RunOptions) -> None:
+    """Check where spans go, and where they are read from again."""
+    environ = options.environment()
+    spans_endpoint.check(environ)
+    if options.tempo_url:
+        tempo_api.check(options.tempo_url)
+        if spans_endpoint.where(environ) == spans_endpoint.NATIVE:
+            raise ServiceError(
+                "--tempo-url says where to read spans, and none would go there.",
+                "Send them there with --otlp-endpoint http://host:4318, or leave --tempo-url out.",
+            )
 
 
 def _stack(options: RunOptions, session: str) -> NativeStack:
@@ -157,6 +227,8 @@ def _stack(options: RunOptions, session: str) -> NativeStack:
         session,
         redis_url=broker.usable(options.redis_url) if options.redis_url else None,
         prometheus_url=options.prometheus_url,
+        variables=options.variables(),
+        workers=options.placement.workers,
     )
 
 
@@ -173,10 +245,12 @@ def _manifest(
         command=tuple(redacted(word) for word in sys.argv[1:]),
         prometheus=broker.redacted(options.prometheus_url or "") or "native",
         redis=broker.redacted(options.redis_url or "") or "native",
+        traces=spans_endpoint.where(options.environment()),
         machine=machine_facts(options.directory),
         versions={**versions(), **found},
         scenarios=tuple(asdict(scenario) for scenario in scenarios),
-        order=tuple(f"{c.scenario.name}/{c.variant.name}/{c.repetition}" for c in cells),
+        order=tuple(cell.place for cell in cells),
+        together=tuple(stated(steps(cells, together=True))) if options.together else (),
     )
 
 

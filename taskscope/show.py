@@ -45,6 +45,8 @@ def _show_one(console: Console, comparison: Comparison) -> None:
     console.print(_figures(comparison, narrow=console.width < _NARROW))
     for doubt in rows.doubts(comparison):
         _say(console, f"Doubt: {doubt}", "yellow")
+    for said in rows.clocks(comparison):
+        _say(console, said, "yellow")
     if costs := rows.overhead(comparison):
         _say(console, costs)
     for number, line in enumerate(rows.answer(comparison)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from extract import clocks
 from extract.dataset import Dataset
 from extract.exceptions import Failure, failures
 from extract.manifest import Manifest
@@ -38,7 +39,11 @@ def answer(directory: Path, manifest: Manifest, data: Dataset, question: Questio
     samples = Timeline(data.timeline, manifest.cells)
     records = [slow.record() for slow in explain(tasks, rows, samples)]
     found = _failures(directory, records)
-    return [{**record, "error": _plain(found.get(record["span_id"]))} for record in records]
+    return [
+        {**record, "error": _plain(found.get(record["span_id"])),
+         "clock": clocks.of_record(data.clocks, record)}
+        for record in records
+    ]  # fmt: skip
 
 
 def with_addresses(records: Iterable[Record], base: str, datasource: str) -> list[Record]:

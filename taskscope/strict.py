@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from loadgen.schedule import LARGEST_NUMBER
 from taskscope.errors import UsageError
 from taskscope.values import INT64, NAME, NAME_RULE, describe, json_misfit, nearest
 
@@ -88,6 +89,50 @@ class Table:
         for item in value:
             if not isinstance(item, str) or not NAME.fullmatch(item):
                 self.refuse(key, expected, describe(item))
+        return tuple(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Read a list of texts, none of them blank."""
+        expected = "a list of texts in quotes, none of them blank"
+        value = self.required(key, expected)
+        if not isinstance(value, list):
+            self.refuse(key, expected)
+        for item in value:
+            if not isinstance(item, str) or not item.strip():
+                self.refuse(key, expected, describe(item))
+        return tuple(" ".join(item.split()) for item in value)
+
+    def tables(self, key: str) -> "tuple[Table, ...]":
+        """Read a list of tables, empty where it is missing."""
+        expected = "a list of tables"
+        value = self.values.get(key, [])
+        if not isinstance(value, list):
+            self.refuse(key, expected)
+        for item in value:
+            if not isinstance(item, dict):
+                self.refuse(key, expected, describe(item))
+        return tuple(
+            Table(self.source, (*self.path, key, str(number)), item)
+            for number, item in enumerate(value, start=1)
+        )
+
+    def axis(self, key: str, minimum: float, *, whole: bool) -> tuple[float, ...]:
+        """Read a list of different numbers of at least `minimum` (above it, if not whole)."""
+        kind = f"whole numbers of at least {minimum:g}" if whole else f"numbers above {minimum:g}"
+        expected = f"a list of different {kind}"
+        value = self.required(key, expected)
+        if not isinstance(value, list) or not value:
+            self.refuse(key, expected)
+        for item in value:
+            fits = type(item) is int or (type(item) is float and not whole)
+            if (
+                not fits
+                or not (minimum <= item <= LARGEST_NUMBER)
+                or (not whole and item == minimum)
+            ):
+                self.refuse(key, expected, describe(item))
+        if len(set(value)) < len(value):
+            self.refuse(key, expected, "the same number twice")
         return tuple(value)
 
     def choice(self, key: str, known: Collection[str]) -> str:

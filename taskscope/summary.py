@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from compose.frameworks import in_flight
-from extract import deciding, judge, overhead, verdict
+from extract import clock_doubts, deciding, judge, overhead, verdict
 from extract.conditions import Judgement
 from extract.dataset import Dataset, valid_cells
 from extract.judge import Alone
@@ -72,6 +72,8 @@ class Comparison:
     overhead: Ledger | None = None
     deciding: int = 0
     answer: Answer | None = None
+    #: How far the clocks of other hosts are off, where tasks crossed from one to another.
+    clocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,10 @@ def summarise(  # noqa: PLR0913 - each narrows the question
                     timed, scenario["name"], chosen),
                 deciding=len(verdicts[0]) if len(verdicts) > 1 else 0,
                 answer=_answer(scenario, verdicts[0]) if len(verdicts) > 1 else None,
+                clocks=tuple(
+                    doubt.found
+                    for doubt in clock_doubts.doubts(data.clocks, scenario["name"], chosen)
+                ),
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
 
@@ -198,10 +204,11 @@ def _figures(
             for alone in judge.describe(results, audit, answers.scenario, first, source)
         }
         return [()], tuple(found[m] for group in groups for m in group if m in found)
+    doubted = list(clock_doubts.doubts(answers.data.clocks, answers.scenario, pair))
     return [
         ordered(judge.compare_all(
             results, audit, baseline=second, challengers=[first], margin=margin, source=source,
-            metrics=metrics, timed=answers.timed,
+            metrics=metrics, timed=answers.timed, known={(answers.scenario, first): doubted},
         ), metrics)
         for metrics in groups
     ], ()  # fmt: skip
@@ -259,6 +266,7 @@ def settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     common = {
         "framework": variant["framework"],
         "concurrency": scenario["run"]["concurrency"],
+        "workers": scenario["run"].get("workers", 1),
         "tasks": scenario["workload"]["count"],
         "warm-up tasks": scenario["run"]["warmup"],
         "arrivals": scenario["load"]["arrivals"]["kind"],

@@ -23,6 +23,7 @@ from extract.overhead import Timing
 from taskscope import interruption
 from taskscope.drain import Queue, drain, wait
 from taskscope.observer import Observer
+from taskscope.phases import phase as phase_of
 from taskscope.scenario import Scenario, Variant
 
 #: From the end of the warm-up until the tasks are released: the worker's start is over.
@@ -146,7 +147,7 @@ def _fill(place: _Place, queue: Queue) -> None:
     module = framework(place.framework)
     plan: dict[str, object] = {
         "framework": place.framework,
-        "task": f"{module.TASKS}:{planned.scenario.workload.task}",
+        "tasks": [f"{module.TASKS}:{part.task}" for part in planned.scenario.workload.parts],
         "queue": place.settings.queue,
         "in_flight": in_flight(place.framework, planned.scenario.load.in_flight),
         "instrumented": modes.ours(planned.mode),
@@ -164,8 +165,7 @@ def _fill(place: _Place, queue: Queue) -> None:
 
 
 def _send(place: _Place, sender: Process, count: int) -> None:
-    arguments = dict(place.planned.scenario.workload.arguments)
-    phase = {"count": count, "arrivals": "asap", "numbers": {}, "seed": 0, "arguments": arguments}
+    phase = phase_of(place.planned.scenario, place.planned.variant, count, seed=0)
     answer = cell.send(sender, phase)
     while answer.poll() is None:
         interruption.check()

@@ -17,28 +17,29 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.manifest import CellRecord, Problem
-from taskscope import progress, prometheus_api
-from taskscope.plan import PlannedCell
+from queries.watching import live
+from taskscope import progress, prometheus_api, together
+from taskscope.plan import PlannedCell, Step
 
 _REFRESH_SECONDS = 0.5
 _LINE_EVERY_SECONDS = 5.0
-#: Column, recording rule, and how to write the value.
+#: Column, its query in `queries/live/`, and how to write the value.
 _COLUMNS = (
-    ("tasks/s over 5 s", "taskscope:completed_tasks:rate5s", "{:,.0f}"),
-    ("p99 over 10 s", "taskscope:end_to_end_seconds:p99_10s", "{:.3f} s"),
-    ("queue depth", "taskscope:queue_depth:sum", "{:,.0f}"),
-    ("worker CPU over 5 s", "taskscope:worker_cpu_cores:rate5s", "{:.2f} cores"),
+    ("tasks/s over 5 s", "completed_rate", "{:,.0f}"),
+    ("p99 over 10 s", "latest_p99", "{:.3f} s"),
+    ("queue depth", "queue_depth_total", "{:,.0f}"),
+    ("worker CPU over 5 s", "worker_cores", "{:.2f} cores"),
 )
 
 
 class Watch:
-    """Follows a run of so many cells, and shows on the console how it goes."""
+    """Follows a run of so many steps (0: nobody knows), and shows on the console how it goes."""
 
-    def __init__(self, console: Console, cells: int) -> None:
+    def __init__(self, console: Console, steps: int) -> None:
         self._console = console
-        self._cells = cells
+        self._steps = steps
         self._number = 0
-        self._planned: PlannedCell | None = None
+        self._step: Step = ()
         self._phase = "starting Redis and Prometheus"
         self._cell_began = self._last_line = time.monotonic()
         self._durations: list[float] = []
@@ -57,9 +58,9 @@ class Watch:
                 self._stop.set()
                 follower.join()
 
-    def cell(self, number: int, planned: PlannedCell) -> None:
-        """A cell begins."""
-        self._number, self._planned, self._cell_began = number, planned, time.monotonic()
+    def step(self, number: int, step: Step) -> None:
+        """A cell begins, or two at once."""
+        self._number, self._step, self._cell_began = number, step, time.monotonic()
 
     def phase(self, name: str) -> None:
         """The cell's next phase begins."""
@@ -67,15 +68,17 @@ class Watch:
         if not self._console.is_terminal and name == "measuring":
             self._console.print(self._headline(), soft_wrap=True)
 
-    def finished(self, record: CellRecord) -> None:
-        """A cell ended; one with problems is named at once, whatever the output."""
+    def finished(self, records: Iterable[CellRecord]) -> None:
+        """A step ended; a cell with problems is named at once, whatever the output."""
         self._durations.append(time.monotonic() - self._cell_began)
-        self.problems(f"invalid: {record.variant} repetition {record.repetition}", record.problems)
+        for record in records:
+            unasked = [problem for problem in record.problems if problem != together.PROBLEM]
+            self.problems(f"invalid: {record.variant} repetition {record.repetition}", unasked)
 
     def profiling(self, planned: PlannedCell, kind: str) -> None:
         """A repetition for a profile begins, after all cells."""
         names = f"{planned.scenario.name} · {planned.variant.name}"
-        self._planned, self._phase = None, f"profile of {kind} · {names} · in no figure"
+        self._step, self._phase = (), f"profile of {kind} · {names} · in no figure"
         if not self._console.is_terminal:
             self._console.print(Text(self._phase), soft_wrap=True)
 
@@ -86,19 +89,26 @@ class Watch:
             self._console.print(Text(text, style="red"), soft_wrap=True)
 
     def _headline(self) -> Text:
-        planned = self._planned
-        if planned is None:
+        if not self._step:
             return Text(self._phase)
+        planned = self._step[0]
+        what = "cell" if len(self._step) == 1 else "pair"
+        steps = f" of {self._steps}" if self._steps else ""
         return Text(
-            f"cell {self._number} of {self._cells} · {planned.scenario.name} · "
-            f"{planned.variant.name} · repetition {planned.repetition} · {self._phase} · "
+            f"{what} {self._number}{steps} · {planned.scenario.name} · "
+            f"{' and '.join(self._variants())} · repetition {planned.repetition} · {self._phase} · "
             f"{self._time_left()}"
         )
 
+    def _variants(self) -> list[str]:
+        return [planned.variant.name for planned in self._step]
+
     def _time_left(self) -> str:
+        if not self._steps:
+            return "as many as it takes"
         if not self._durations:
             return "time left: known after the first cell"
-        steps = self._cells - self._number + 1
+        steps = self._steps - self._number + 1
         return progress.time_left(self._durations, steps, self._cell_began)
 
     def _render(self) -> RenderableType:
@@ -107,8 +117,8 @@ class Watch:
         for title, _, _ in _COLUMNS:
             table.add_column(title, justify="right", min_width=12)
         for variant, figures in self._figures.items():
-            now = self._planned is not None and variant == self._planned.variant.name
-            values = [_write(figures.get(rule), form) for _, rule, form in _COLUMNS]
+            now = variant in self._variants()
+            values = [_write(figures.get(query), form) for _, query, form in _COLUMNS]
             table.add_row(
                 ("▶ " if now else "  ") + variant, *values, style="bold" if now else "dim"
             )
@@ -128,23 +138,27 @@ class Watch:
 
     def _refresh(self, prometheus: PrometheusConnect) -> None:
         """Take the newest figures. A side that is not measured now keeps the last ones it had."""
-        planned = self._planned
-        if planned is None or self._phase != "measuring":
+        if self._phase != "measuring":
             return
-        cell = f'scenario="{planned.scenario.name}",variant="{planned.variant.name}"'
-        figures = self._figures.setdefault(planned.variant.name, {})
-        for _, rule, _ in _COLUMNS:
-            try:
-                answer: list[dict[str, Any]] = prometheus.custom_query(f"{rule}{{{cell}}}")
-            except (requests.RequestException, PrometheusApiClientException):
-                return  # it is starting or stopping; the measurement has its own checks
-            if answer and (value := float(answer[-1]["value"][1])) == value:  # not NaN
-                figures[rule] = value
+        for planned in self._step:
+            cell = f'scenario="{planned.scenario.name}", variant="{planned.variant.name}"'
+            figures = self._figures.setdefault(planned.variant.name, {})
+            for _, query, _ in _COLUMNS:
+                try:
+                    answer: list[dict[str, Any]] = prometheus.custom_query(
+                        live()[query].render(cell=cell)
+                    )
+                except (requests.RequestException, PrometheusApiClientException):
+                    return  # it is starting or stopping; the measurement has its own checks
+                if answer:
+                    figures[query] = float(answer[-1]["value"][1])
 
     def _line(self) -> str:
-        variant = self._planned.variant.name if self._planned else ""
+        return "\n".join(self._line_of(variant) for variant in self._variants())
+
+    def _line_of(self, variant: str) -> str:
         figures = self._figures.get(variant, {})
-        parts = [f"{title} {_write(figures.get(rule), form)}" for title, rule, form in _COLUMNS]
+        parts = [f"{title} {_write(figures.get(query), form)}" for title, query, form in _COLUMNS]
         return f"  {variant}: " + ", ".join(parts)
 
 

@@ -52,6 +52,8 @@ def show_table(console: Console, records: Sequence[Record]) -> None:
                       _stacked(record), _causes(record))  # fmt: skip
     console.print(table)
     console.print(_legend(records))
+    for said in dict.fromkeys(r["clock"]["found"] for r in records if r["clock"]):
+        console.print(Text(f"Between hosts: {printable(said, 400)}.", style="yellow"))
     for address in _addresses(records):
         console.print(address, soft_wrap=True)
 
@@ -167,6 +169,8 @@ def _facts(record: Record) -> Iterator[RenderableType]:
     for line, others in surroundings(record):
         yield Text(line)
         yield from (Padding(Text(printable(other, 400)), (0, 0, 0, 2)) for other in others)
+    if record["clock"]:
+        yield Text(f"Between hosts: {printable(record['clock']['found'], 400)}.", style="yellow")
     for line in disagreements(record):
         yield Text(line, style="red")
 

@@ -72,7 +72,9 @@ class Run:
     def wait_measuring(self, number: int) -> None:
         """Wait until that cell's tasks are being sent."""
         self._eventually(
-            lambda: re.search(rf"cell {number} of .* measuring", self.output), f"cell {number}", 60
+            lambda: re.search(rf"(cell|pair) {number} of .* measuring", self.output),
+            f"cell {number}",
+            60,
         )
 
     def wait_worker(self) -> int:
@@ -80,9 +82,12 @@ class Run:
         return int(self._eventually(lambda: self.roles().get("worker"), "a worker")[0])
 
     def roles(self) -> dict[str, list[int]]:
-        """Return the processes of each role."""
-        path = self.directory / "stack" / "roles.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        """Return the processes of each role, of all cells there are."""
+        found: dict[str, list[int]] = {}
+        for path in sorted((self.directory / "stack").glob("roles*.json")):
+            for role, pids in json.loads(path.read_text()).items():
+                found[role] = list(dict.fromkeys([*found.get(role, []), *pids]))
+        return found
 
     def ask(self, query: str) -> float:
         """Ask the run's own Prometheus; 0 for no answer."""

@@ -5,9 +5,10 @@ from statistics import median
 
 import queries
 from extract import words
+from extract.audit import LAG_BOUND_SECONDS
 from extract.contrast import figure
 from extract.paired import pair_up
-from extract.report import distributions, spec
+from extract.report import by_class, distributions, spec
 from extract.report.figures import mean_stages
 from extract.report.spec import Chart, Row
 from extract.report.view import PARTS, WORKER_PARTS, View
@@ -20,6 +21,7 @@ def charts(view: View) -> Iterator[Chart]:
     yield _throughput(view)
     yield _latency(view)
     yield _boxes(view)
+    yield from by_class.chart(view)
     yield _parts(view)
     yield _worker_parts(view)
     yield _completions(view)
@@ -80,7 +82,10 @@ def _lag(view: View) -> Chart:
     if not view.scheduled:
         text = "Tasks were sent as fast as the generator can: there is no schedule to lag behind."
         return Chart("lag", title, text)
-    caption = "How late tasks were sent, against the schedule. A p99 above 10 ms fails the audit."
+    bound = words.quantity(LAG_BOUND_SECONDS, "s")
+    caption = (
+        f"How late tasks were sent, against the schedule. A p99 above {bound} fails the audit."
+    )
     return _cdf(view, "schedule_lag", "lag", title, caption)
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import jinja2
 import vl_convert
 
 import queries
-from extract.report import background, figures
+from extract.report import background, by_class, figures
 from extract.report.answers import Answer, answer
 from extract.report.charts import charts
+from extract.report.families import Family, families
 from extract.report.flame import Flame, profiles
 from extract.report.spec import Chart, colours
 from extract.report.view import Run, View, views
@@ -38,6 +40,7 @@ class Section:
     colours: dict[str, str]
     rows: list[figures.Row]
     parts: list[figures.Part]
+    classes: list[by_class.Row]
     settings: list[background.Setting]
     slowest: list[Slowest]
     profiles: list[Flame]
@@ -55,19 +58,27 @@ def write(folder: Path, run: Run) -> list[Path]:
     OSError where that cannot be written.
     """
     sections = [_section(run, view) for view in views(run)]
-    context = _context(run, sections)
+    together = list(families(run, [section.view for section in sections]))
+    context = {**_context(run, sections), "families": together}
     (folder / "charts").mkdir(parents=True, exist_ok=True)
     page, summary = folder / "report.html", folder / "summary.md"
     page.write_text(_html(context), encoding="utf-8")
     summary.write_text(_render("summary.md.j2", context), encoding="utf-8")
     files = [
         path
-        for section in sections
-        for chart in section.charts
-        if chart.spec
-        for path in _files(folder / "charts" / f"{section.view.name}-{chart.name}", chart)
+        for name, chart in _drawn(sections, together)
+        for path in _files(folder / "charts" / name, chart)
     ]
     return [page, summary, *files]
+
+
+def _drawn(sections: Iterable[Section], together: Iterable[Family]) -> Iterator[tuple[str, Chart]]:
+    """Yield every chart that there is something to draw of, by the name that it has everywhere."""
+    named = [
+        *((family.name, chart) for family in together for chart in family.charts),
+        *((section.view.name, chart) for section in sections for chart in section.charts),
+    ]
+    yield from ((f"{name}-{chart.name}", chart) for name, chart in named if chart.spec)
 
 
 def _section(run: Run, view: View) -> Section:
@@ -78,6 +89,7 @@ def _section(run: Run, view: View) -> Section:
         colours(view.variants),
         figures.rows(view),
         figures.parts(view),
+        by_class.rows(view),
         background.settings(view),
         list(waterfalls(view)),
         list(profiles(run, view)),
@@ -106,12 +118,8 @@ def _html(context: dict[str, Any]) -> str:
     script = script.replace("</script", "<\\/script")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (_TEMPLATES / "report.css").read_text()
-    specs = {
-        f"{section.view.name}-{chart.name}": chart.spec
-        for section in context["sections"]
-        for chart in section.charts
-        if chart.spec
-    }
+    drawn = _drawn(context["sections"], context["families"])
+    specs = {name: chart.spec for name, chart in drawn}
     return _render(
         "report.html.j2",
         {**context, "script": script, "digest": digest, "style": style, "specs": specs},

@@ -51,6 +51,7 @@ class View:
     results: pd.DataFrame
     tasks: pd.DataFrame
     timeline: pd.DataFrame
+    classes: pd.DataFrame
 
     @property
     def name(self) -> str:
@@ -102,6 +103,7 @@ def views(run: Run) -> Iterator[View]:
             results=_of(cells, run.data.results),
             tasks=_of(cells, run.data.tasks),
             timeline=_of(cells, run.data.timeline),
+            classes=_of(cells, run.data.classes),
         )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from pipeline import Finished, Run, started
 
+from compose.process import free_port
+
 #: Five cells: two untouched, a worker paused, one killed, and one that refuses to start.
 FAULTS = """
 name = "faults"
@@ -74,7 +76,8 @@ PAUSE_SECONDS = 2.0
 def throughput_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Measure the headline pair once, by the installed command, as JSON.
 
-    In a folder of somebody's project, which has a tasks.py of its own as often as not.
+    In a folder of somebody's project, which has a tasks.py of its own as often as not; and with a
+    Grafana that is not there.
     """
     place = tmp_path_factory.mktemp("throughput")
     for name in ("tasks", "queries", "compose", "celery", "extract"):
@@ -87,6 +90,7 @@ def throughput_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             *("--out", directory),
         ],
         cwd=place,
+        env={**os.environ, "TASKSCOPE_GRAFANA_URL": f"http://127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
         timeout=150,

@@ -43,7 +43,7 @@ class Generator:
         assert self.process.stdin
         assert self.process.stdout
         phase = {"count": count, "arrivals": kind, "numbers": numbers, "seed": SEED,
-                 "arguments": {}}  # fmt: skip
+                 "parts": [{"weight": 1, "arguments": {}}]}  # fmt: skip
         self.process.stdin.write(json.dumps(phase).encode() + b"\n")
         self.process.stdin.flush()
         return dict(json.loads(self.process.stdout.readline()))
@@ -66,7 +66,7 @@ def generator(
     module = framework(name)
     for folder in ("targets", "traces"):
         (directory / folder).mkdir(parents=True)
-    plan = {"framework": name, "task": f"{module.TASKS}:noop", "queue": "q",
+    plan = {"framework": name, "tasks": [f"{module.TASKS}:noop"], "queue": "q",
             "in_flight": IN_FLIGHT, "instrumented": instrumented}  # fmt: skip
     settings = WorkerSettings(settings={}, concurrency=1, queue="q", redis_url=url)
     environ = {

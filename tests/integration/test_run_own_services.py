@@ -66,6 +66,7 @@ def run(broker: RedisServer, prometheus_url: str, runs: Path) -> Path:
         "--repetitions", "1", "--out", runs / "mine",
         "--redis-url", broker.url.replace("//", f"//{USER}") + "/0",
         f"--prometheus-url={prometheus_url.replace('//', '//me:secret@')}/",
+        "--listen", "127.0.0.2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return runs / "mine"
@@ -99,6 +100,16 @@ def test_redis_is_left_empty_and_other_targets_alone(
         with redis.Redis.from_url(broker.url, db=database) as client:
             assert client.keys() == []
     assert [path.name for path in (runs / "targets").iterdir()] == ["theirs.json"]
+
+
+def test_its_processes_listen_where_they_were_told(run: Path, prometheus_url: str) -> None:
+    (cell,) = manifest(run)["cells"]
+    answer = requests.get(f"{prometheus_url}/api/v1/query", timeout=5, params={
+        "query": "up", "time": cell["end"] - 0.5,
+    })  # fmt: skip
+    found = {s["metric"]["component"]: s["metric"]["instance"].split(":")[0]
+             for s in answer.json()["data"]["result"]}  # fmt: skip
+    assert found == dict.fromkeys(("worker", "generator", "exporters"), "127.0.0.2")
 
 
 def test_extract_asks_the_same_prometheus_again(run: Path, prometheus_url: str) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import requests
 from pipeline import Finished, assert_nothing_left, manifest, table, taskscope, values
 
 from compose import guardian
+from compose.native import replayed_prometheus
 from instrumentation.buckets import bucket_around
 
 VARIANTS = ("asynctasq", "celery-prefork-late-ack")
@@ -27,6 +29,12 @@ def test_it_ends_well_and_leaves_no_process(throughput_run: Finished) -> None:
     assert throughput_run.code == 0, throughput_run.stderr
     assert manifest(throughput_run.directory)["status"] == "complete"
     assert not guardian.marked(throughput_run.session)
+
+
+def test_a_grafana_that_is_not_there_does_no_harm(throughput_run: Finished) -> None:
+    assert throughput_run.code == 0
+    assert "The run is not marked in Grafana, and goes on" in throughput_run.stderr
+    assert "In Grafana: http://127.0.0.1:" in throughput_run.stderr
 
 
 def test_json_is_the_only_thing_on_stdout(throughput_run: Finished) -> None:
@@ -161,3 +169,25 @@ def test_a_damaged_dataset_is_derived_again(
     document = _document("compare", copy)
     assert document["comparisons"] == json.loads(throughput_run.stdout)["comparisons"]
     assert_nothing_left(throughput_run.session)
+
+
+def test_exemplars_lead_to_the_slowest_tasks(throughput_run: Finished, tmp_path: Path) -> None:
+    """Prometheus keeps exemplars in its log, so that the stored series have them too."""
+    tasks = table(throughput_run.directory, "tasks")
+    begin, end = tasks["started_ns"].min() / 1e9, tasks["completed_ns"].max() / 1e9
+    with replayed_prometheus(throughput_run.directory / "prometheus", tmp_path) as url:
+        for stage in ("end_to_end", "execution"):
+            found = requests.get(f"{url}/api/v1/query_exemplars", timeout=10, params={
+                "query": f"taskqueue_{stage}_seconds_bucket", "start": begin - 5, "end": end + 5,
+            }).json()["data"]  # fmt: skip
+            for variant in ("asynctasq", "celery-prefork-late-ack"):
+                mine = tasks[tasks["variant"] == variant]
+                known = {each["labels"]["trace_id"]: float(each["value"])
+                         for group in found if group["seriesLabels"]["variant"] == variant
+                         for each in group["exemplars"]}  # fmt: skip
+                wanted = mine["scheduled_ns"].fillna(mine["sent_ns"])
+                took = mine["completed_ns"] - (wanted if stage == "end_to_end"
+                                               else mine["started_ns"])  # fmt: skip
+                slowest = took.idxmax()
+                seconds = known[mine.loc[slowest, "trace_id"]]
+                assert seconds == pytest.approx(took[slowest] / 1e9)

@@ -6,6 +6,7 @@ from typing import get_args
 
 from typer.testing import CliRunner
 
+import grafana
 from compose.modes import modes
 from extract import causes, standstill
 from extract.causes import Kind as Cause
@@ -14,8 +15,11 @@ from extract.surroundings import FEWEST_PEERS
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
 from queries.__main__ import markdown
+from tasks.mock_metrics import Metrics
 from taskscope.cli import app
-from taskscope.scenario import FRAMEWORKS
+from taskscope.fairness_page import page as fairness_page
+from taskscope.grafana_api import TOKEN_VARIABLE
+from taskscope.scenario import FRAMEWORKS, builtin_scenarios
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md",
@@ -27,11 +31,35 @@ def test_the_catalogue_page_is_up_to_date() -> None:
     assert page == markdown(), "run: .venv/bin/python -m queries > docs/queries.md"
 
 
+def test_the_page_of_fairness_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "fairness.md").read_text()
+    command = "run: .venv/bin/python -m taskscope.fairness_page > docs/fairness.md"
+    assert page == fairness_page(), command
+
+
+def test_every_scenario_is_documented_and_its_reasons_are_of_its_settings() -> None:
+    page = (ROOT / "docs" / "scenarios.md").read_text()
+    for scenario in builtin_scenarios():
+        assert f"| `{scenario.name}` |" in page
+        assert all(card.reasons for card in scenario.fairness)
+
+
+def test_every_metric_of_the_mock_api_is_documented() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for family in Metrics().collect():
+        assert family.name in page
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for command in app.registered_commands:
         assert command.callback is not None
         assert f"taskscope {command.callback.__name__}" in readme, command.callback.__name__
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None
+            assert f"taskscope {group.name} {command.callback.__name__}" in readme
 
 
 def test_every_metric_of_the_instrumentation_is_documented() -> None:
@@ -47,9 +75,17 @@ def test_every_kind_of_doubt_is_documented() -> None:
         assert f"| {kind} |" in page, kind
 
 
+def test_every_dashboard_is_described() -> None:
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    for dashboard in grafana.dashboards().values():
+        assert f"*{dashboard['title'].removeprefix('taskscope: ')}*" in page
+    assert TOKEN_VARIABLE in page
+
+
 def test_every_command_has_help_with_an_example() -> None:
-    for name in ("run", "extract", "compare", "report", "export", "overhead", "trace"):
-        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "120"})
+    for name in ("run", "capacity", "extract", "compare", "report", "export", "overhead", "trace",
+                 "grafana push"):  # fmt: skip
+        result = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "120"})
         assert result.exit_code == 0
         assert "Example" in result.stdout
         assert f"taskscope {name}" in result.stdout

@@ -92,3 +92,40 @@ def test_a_cell_with_any_failed_check_is_not_valid() -> None:
     checks[3] = (*checks[3][:4], False)
     table = pd.DataFrame(checks, columns=["scenario", "variant", "repetition", "check", "ok"])
     assert valid_cells(table, cells) == [cells[0], *cells[2:]]
+
+
+MOCK = {"mock_api_cpu_cores": 0.3, "mock_api_slowdown": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"mock_api_cpu_cores": 0.95}, "0.95 cores busy, bound 0.9"),
+        ({"mock_api_slowdown": 0.08}, "answers 8.0% later than asked, bound 5%"),
+        ({"mock_api_slowdown": None}, "answers nan% later"),  # nobody asked it anything
+    ],
+)
+def test_a_cell_that_the_mock_api_limited_is_refused(
+    change: dict[str, float | None], found: str
+) -> None:
+    assert not failed({**PROMQL, **MOCK}, TRACES)
+    promql = {k: v for k, v in {**PROMQL, **MOCK, **change}.items() if v is not None}
+    (finding,) = failed(promql, TRACES).values()
+    assert finding.check == "mock API kept up"
+    assert found in finding.found
+    assert finding.remedy
+
+
+def test_a_broker_at_its_limit_is_reported() -> None:
+    memory = {"broker_memory_peak": 96e6, "broker_memory_limit": 100e6}
+    (finding,) = failed({**PROMQL, **memory}, TRACES).values()
+    assert finding.check == "broker within its memory"
+    assert "at most 96 MB of 100 MB" in finding.found
+    for limit in (0.0, 200e6):
+        assert not failed({**PROMQL, **memory, "broker_memory_limit": limit}, TRACES)
+
+
+@pytest.mark.parametrize(("lag", "ok"), [(0.0049, True), (0.0051, False)])
+def test_the_generator_is_on_schedule_within_five_milliseconds(lag: float, *, ok: bool) -> None:
+    both = ({**PROMQL, "schedule_lag_p99": lag}, {**TRACES, "schedule_lag_p99": lag})
+    assert ("generator on schedule" not in failed(*both)) == ok

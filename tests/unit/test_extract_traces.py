@@ -174,3 +174,30 @@ def test_figures_of_a_cell_leave_out_what_lies_before_its_mark(tmp_path: Path) -
     assert found["tasks_sent"] == found["tasks_completed"] == 5
     assert found["throughput"] == pytest.approx(5 / 4.1)
     assert found["execution_p50"] == found["execution_p999"] == 0.1
+
+
+def of_nobody(*spans: dict[str, Any]) -> str:
+    """Return a line of a worker that was not started for any cell."""
+    resource = {"attributes": [attribute("service.instance.id", "other:1")]}
+    some = [{"resource": resource, "scopeSpans": [{"spans": list(spans)}]}]
+    return json.dumps({"resourceSpans": some}) + "\n"
+
+
+def test_an_attempt_of_a_worker_that_knows_no_cell_is_in_its_senders(tmp_path: Path) -> None:
+    (tmp_path / "sent.jsonl").write_text(line(span(1, 4, 0, 1), span(3, 4, 0, 1)))
+    (tmp_path / "worked.jsonl").write_text(
+        of_nobody(span(1, 5, 2, 3), span(2, 5, 2, 3)) + line(span(3, 5, 2, 3))
+    )
+    attempts, _ = read_traces(tmp_path)
+    cells = attempts.set_index("task_id")[["scenario", "framework", "variant", "repetition"]]
+    assert cells.dtypes.equals(attempts[cells.columns].dtypes)
+    assert cells.loc["t1"].tolist() == cells.loc["t3"].tolist() == ["s", "f", "v", 1]
+    assert cells.loc["t2"].tolist() == ["", "", "", -1]  # somebody else's task
+    assert attempts.set_index("task_id").loc["t1", "worker"] == "other:1/7"
+
+
+def test_spans_of_a_worker_without_any_of_a_sender_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "worked.jsonl").write_text(of_nobody(span(1, 5, 2, 3)))
+    attempts, publishes = read_traces(tmp_path)
+    assert attempts["scenario"].tolist() == [""]
+    assert publishes.empty

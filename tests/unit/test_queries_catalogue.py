@@ -6,6 +6,8 @@ import pytest
 
 import queries
 from queries import Query, Timeline
+from queries.rules import Alert, alerts
+from queries.watching import Live, live, searches
 
 VALUES = {"cell": 'variant="v"', "start": "1.000", "end": "2.000", "window": "1000ms",
           "seconds": "1.000"}  # fmt: skip
@@ -62,3 +64,21 @@ def test_every_file_is_read() -> None:
     files = {path.stem for path in Path(queries.__file__).parent.glob("*.promql")}
     families = {"stage_quantile", "stage_mean", "stage_count"}
     assert files - families == {name for name in CATALOGUE if not name.startswith(STAGES)}
+
+
+@pytest.mark.parametrize("query", [*live().values(), *searches().values()], ids=lambda q: q.name)
+def test_what_is_watched_says_what_it_is_and_renders(query: Live) -> None:
+    assert query.unit
+    assert query.meaning.endswith(".")
+    rendered = query.render(cell="CELL", first="CELL", second="CELL", window="5s", range="15m",
+                            bound="1s")  # fmt: skip
+    assert "$" not in rendered.replace("CELL", "") + query.name + query.meaning
+    assert "CELL" in rendered or query.name == "sessions"
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda a: a.name)
+def test_an_alert_says_what_is_wrong_and_what_to_do(alert: Alert) -> None:
+    assert alert.severity in {"warning", "critical"}
+    assert alert.summary.endswith((".", " %."))
+    assert alert.remedy.endswith((".", "?"))
+    assert "$by" not in alert.text

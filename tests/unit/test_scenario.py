@@ -88,9 +88,9 @@ def test_a_good_file_becomes_records(load: Loader) -> None:
     found = load(GOOD)
     assert (found.name, found.title, found.description) == ("mine", "Mine", "Words.")
     assert found.headline == ("one", "two")
-    assert found.workload.arguments == {"seconds": 0.05, "deep": [{"a": 1}, "b", True]}
+    assert found.workload.parts[0].arguments == {"seconds": 0.05, "deep": [{"a": 1}, "b", True]}
     assert found.load.arrivals == ArrivalSpec("constant", {"rate": 40.0})
-    assert dataclasses.astuple(found.run) == (4, 0, 10, 1, "mine")
+    assert dataclasses.astuple(found.run) == (4, 0, 10, 1, "mine", 1)
     assert found.quick == Quick(count=20, repetitions=2, warmup=None)
     assert [variant.name for variant in found.variants] == ["one", "two", "three"]
     assert found.variant("two").settings == {"pool": "prefork"}
@@ -125,14 +125,14 @@ def test_what_decides_no_measurement_may_be_left_out(load: Loader) -> None:
     text = text.replace('arguments = { seconds = 0.05, deep = [{ a = 1 }, "b", true] }\n', "")
     found = load(text)
     assert (found.tags, found.headline, found.quick) == ((), (), Quick())
-    assert found.workload.arguments == {}
+    assert found.workload.parts[0].arguments == {}
     assert found.override(quick=True) == found
 
 
 BIG = 2**63
 BAD = [  # what to replace, by what, what the cause says, what the remedy says
     ("in_flight", "in_fligt", "load.in_fligt is an unknown key; the nearest known key is load.in_f",
-     "Rename or remove it. Known under [load]: arrivals, in_flight, rate"),
+     "Rename or remove it. Known under [load]: arrivals, in_flight, seconds, rate"),
     ("[load]", "[laod]", "laod is an unknown key; the nearest known key is load", "at the top of"),
     ("[variants.one]", "[variants.one]\nFrame.work = 1", ("variants.one.Frame is an unknown key; "
      "the nearest known key is variants.one.framework"), "Known under [variants.one]"),
@@ -163,14 +163,14 @@ BAD = [  # what to replace, by what, what the cause says, what the remedy says
     ("rate = 40\n", "", 'load.rate is missing, and load.arrivals = "constant" needs it',
      "Add `rate = ...` under [load]: a number above 0"),
     ('"constant"', '"asap"', 'load.rate does not fit load.arrivals = "asap", which takes no number',
-     "Remove it, or set load.arrivals to constant or poisson."),
+     "Remove it, or set load.arrivals to constant or poisson or pulse."),
     ('"constant"', '"ramp"', 'does not fit load.arrivals = "ramp", which takes rate_from and rate_',
-     "Remove it, or set load.arrivals to constant or poisson."),
+     "Remove it, or set load.arrivals to constant or poisson or pulse."),
     ('"constant"\nrate = 40', '"burst"\nburst_size = 1.5\nburst_interval_seconds = 1',
      "load.burst_size must be a whole number of at least 1; found the number 1.5", "burst_size"),
     ('"constant"', '"konstant"', ("load.arrivals must be one of asap, constant, poisson, ramp, "
-     "burst; found the text 'konstant'; the nearest is constant"), "Set load.arrivals to"),
-    ('"constant"', "[1]", "poisson, ramp, burst; found a list", "Set load.arrivals to one of"),
+     "burst, pulse; found the text 'konstant'; the nearest is constant"), "Set load.arrivals to"),
+    ('"constant"', "[1]", "ramp, burst, pulse; found a list", "Set load.arrivals to one of"),
     ('framework = "asynctasq"', 'framework = "asynctask"', ("variants.one.framework must be "
      "one of asynctasq, celery; found the text 'asynctask'; the nearest is asynctasq"), "Set"),
     ('["one", "two"]', '["one", "tow"]', ("headline must be a list of exactly two different "
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_an_unknown_scenario_lists_the_known_and_the_nearest() -> None:
     said, advised = refusal(lambda: load_scenario("thruput"))
     assert said == "unknown scenario 'thruput'; the nearest known is throughput"
-    assert "known-answer, throughput" in advised
+    assert ", ".join(scenario.name for scenario in builtin_scenarios()) in advised
     assert "path of a .toml file" in advised
 
 
@@ -275,7 +275,7 @@ def test_the_headline_pairs_equal_guarantees() -> None:
 
 def test_the_known_answer_leaves_room_to_spare() -> None:
     known = load_scenario("known-answer")
-    rate, busy = known.load.arrivals.numbers["rate"], known.workload.arguments["seconds"]
+    rate, busy = known.load.arrivals.numbers["rate"], known.workload.parts[0].arguments["seconds"]
     assert isinstance(busy, float)
     assert rate * busy < known.run.concurrency / 2  # else waiting would belong to the answer
 
@@ -289,7 +289,7 @@ def test_nothing_given_changes_nothing(load: Loader) -> None:
 def test_what_is_given_replaces_what_is_there(load: Loader) -> None:
     found = load(GOOD).override(count=7, repetitions=8, concurrency=9, seed=10)
     assert found.workload.count == 7
-    assert dataclasses.astuple(found.run) == (8, 0, 9, 10, "mine")
+    assert dataclasses.astuple(found.run) == (8, 0, 9, 10, "mine", 1)
     assert load(GOOD).override(seed=0).run.seed == 0  # a zero is given too
 
 

@@ -112,6 +112,18 @@ def test_ramp_worked_by_hand() -> None:
     assert offsets("ramp", 4, rate_from=1, rate_to=3) / 1e9 == pytest.approx(expected)
 
 
+def test_a_pulse_is_a_burst_between_calm_times() -> None:
+    found = offsets("pulse", 60, rate=10, burst_rate=100, burst_after_seconds=1, burst_seconds=0.4)
+    assert found is not None
+    seconds = found / 1e9
+    assert np.diff(seconds[:10]) == pytest.approx(0.1)
+    assert np.diff(seconds[10:50]) == pytest.approx(0.01)
+    assert np.diff(seconds[50:]) == pytest.approx(0.1)
+    assert (seconds[10], seconds[50]) == pytest.approx((1.0, 1.4))
+    numbers = {"rate": 10.0, "burst_rate": 100.0, "burst_after_seconds": 1.0, "burst_seconds": 0.4}
+    assert planned_seconds(ArrivalSpec("pulse", numbers), 60) == pytest.approx(2.4)
+
+
 def test_bursts_come_together_at_each_interval() -> None:
     found = offsets("burst", 7, burst_size=3, burst_interval_seconds=0.5)
     assert found.tolist() == [0, 0, 0, 5 * 10**8, 5 * 10**8, 5 * 10**8, 10**9]

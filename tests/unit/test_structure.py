@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("taskscope", "tasks", "loadgen", "instrumentation", "exporters", "prometheus",
-            "queries", "compose", "extract")  # fmt: skip
+            "queries", "compose", "extract", "grafana")  # fmt: skip
 APART = {
     "instrumentation": set(PACKAGES) - {"instrumentation"},
     "loadgen": {"exporters", "tasks", "extract", "taskscope", "compose"},
@@ -16,6 +16,8 @@ APART = {
     "tasks": {"loadgen", "exporters", "extract", "taskscope", "compose"},
     "extract": {"loadgen", "exporters", "tasks", "taskscope", "compose"},
     "queries": set(PACKAGES) - {"queries"},
+    "prometheus": set(PACKAGES) - {"prometheus", "queries"},
+    "grafana": set(PACKAGES) - {"grafana", "queries"},
     "compose": {"taskscope", "extract", "tasks", "loadgen"},
 }
 ADAPTERS = {"celery.py", "asynctasq.py"}
@@ -78,6 +80,8 @@ def test_a_frameworks_name_stays_in_its_adapters() -> None:
             assert not named, (where, named)
 
 
-@pytest.mark.parametrize("package", ["instrumentation", "loadgen", "exporters", "compose", "tasks"])
+@pytest.mark.parametrize(
+    "package", ["instrumentation", "loadgen", "exporters", "compose", "tasks", "grafana"]
+)
 def test_both_frameworks_have_the_same_files(package: str) -> None:
     assert {p.name for p in (ROOT / package).glob("*.py")} >= ADAPTERS

@@ -8,10 +8,11 @@ import pytest
 
 from extract.manifest import Manifest
 from taskscope import rundir
+from taskscope.checks import check_scenarios
 from taskscope.errors import UsageError
 from taskscope.plan import plan
-from taskscope.scenario import load_scenario
-from taskscope.session import check_scenarios, redacted
+from taskscope.scenario import Part, load_scenario
+from taskscope.session import redacted
 
 SCENARIO = load_scenario("throughput")
 
@@ -42,7 +43,7 @@ def test_longer_runs_begin_like_shorter_ones() -> None:
 
 
 def test_unknown_task_names_the_place() -> None:
-    wrong = replace(SCENARIO, workload=replace(SCENARIO.workload, task="nope"))
+    wrong = replace(SCENARIO, workload=replace(SCENARIO.workload, parts=(Part("nope", 1.0, {}),)))
     with pytest.raises(UsageError, match=r"workload.task 'nope' .*tasks/workloads.py"):
         check_scenarios([wrong])
 

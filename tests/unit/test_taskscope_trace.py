@@ -135,7 +135,9 @@ def test_open_prints_where_the_trace_is(run: Path) -> None:
     begin = record["begin_ns"] // 1_000_000
     assert int(pane["range"]["from"]) < begin < begin + 402 < int(pane["range"]["to"])
     text = shown(run, "--task", "slow-one", "--open", "--grafana-url", "http://g:3000", width=60)
-    assert f"http://g:3000/explore?{urlsplit(url).query.replace('abc', 'tempo')}\n" in text
+    assert (
+        f"http://g:3000/explore?{urlsplit(url).query.replace('abc', 'taskscope-tempo')}\n" in text
+    )
 
 
 @pytest.mark.parametrize(

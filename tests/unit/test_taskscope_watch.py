@@ -2,11 +2,13 @@
 
 import io
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from extract.manifest import CellRecord, Problem
 from taskscope.plan import plan
 from taskscope.scenario import load_scenario
+from taskscope.together import PROBLEM, halve, steps
 from taskscope.watch import Watch
 
 
@@ -14,7 +16,7 @@ def watch() -> tuple[Watch, io.StringIO]:
     shown = io.StringIO()
     cells = plan([load_scenario("throughput")])
     watch = Watch(Console(file=shown, width=80), len(cells))
-    watch.cell(1, cells[0])
+    watch.step(1, cells[:1])
     return watch, shown
 
 
@@ -42,9 +44,22 @@ def test_the_headline_is_one_line_and_says_which_cell_of_how_many() -> None:
 def test_an_invalid_cell_is_named_at_once_with_its_remedy() -> None:
     view, shown = watch()
     problem = Problem("cell ran to its end", "worker was killed", "See its log.")
-    view.finished(CellRecord("throughput", "celery", "celery-prefork", 3, 10, problems=(problem,)))
+    view.finished(
+        [CellRecord("throughput", "celery", "celery-prefork", 3, 10, problems=(problem,))]
+    )
     assert "celery-prefork repetition 3: worker was killed" in shown.getvalue()
     assert "See its log." in shown.getvalue()
-    view.cell(2, plan([load_scenario("throughput")])[1])
+    view.step(2, plan([load_scenario("throughput")])[1:2])
     view.phase("measuring")
     assert "left" in shown.getvalue().splitlines()[-1]
+
+
+def test_two_sides_at_once_are_named_together_and_that_is_no_fault() -> None:
+    view, shown = watch()
+    cells = plan([halve(load_scenario("throughput"), chosen=False)])
+    (pair, *_) = steps(cells, together=True)
+    view.step(1, pair)
+    view.phase("measuring")
+    assert "pair 1 of 30 · throughput · asynctasq and celery-prefork-late-ack" in shown.getvalue()
+    view.finished([replace(cell.record(), problems=(PROBLEM,)) for cell in pair])
+    assert "invalid" not in shown.getvalue()

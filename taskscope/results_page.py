@@ -1,0 +1,116 @@
+"""Writes docs/results.md from runs: `python -m taskscope.results_page RUN... > docs/results.md`.
+
+Nothing in it is written by hand: all follows from the runs' manifests and datasets, whatever they
+say, the unflattering included.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from extract.capacity import capacities
+from extract.manifest import Manifest
+from extract.report.families import Family, families
+from extract.report.view import views
+from taskscope import capacity_show, rows, rundir
+from taskscope.derive import load
+from taskscope.reporting import report_run
+from taskscope.summary import Comparison, Summary, summarise
+
+_HEAD = """# Results
+
+As measured, and as every number is written by `.venv/bin/python -m taskscope.results_page RUN...`
+from the datasets of the runs. The columns have the median of the valid repetitions, ± half their
+range. Only cells that passed their audit count.
+"""
+_FIGURES = ("throughput", "end_to_end_p99", "worker_cpu_per_1000", "worker_memory_peak",
+            "tasks_failed")  # fmt: skip
+
+
+def page(directories: Sequence[Path]) -> str:
+    """Return the page as Markdown. UsageError where a directory is no run."""
+    sections = [line for directory in directories for line in _run(directory)]
+    return "\n".join([_HEAD, *sections])
+
+
+def _run(directory: Path) -> Iterator[str]:
+    manifest = rundir.open_run(directory)
+    data = load(directory, manifest)
+    summary = summarise(directory, manifest, data, asked=_FIGURES)
+    seen = report_run(directory, manifest, data)
+    together = list(families(seen, list(views(seen))))
+    titles = dict.fromkeys(str(s["title"]).partition(": ")[0] for s in manifest.scenarios)
+    yield f"## {_cell('; '.join(titles))}\n"
+    yield from _facts(manifest, summary)
+    capacity = manifest.command[:1] == ("capacity",)
+    if capacity:
+        for found in capacities(manifest, data):
+            yield from (f"- {_cell(line)}" for line in capacity_show.sentences(found))
+        yield ""
+    for family in together:
+        yield from _family(family)
+    if not capacity:
+        for comparison in summary.comparisons:
+            yield from _comparison(comparison)
+
+
+def _facts(manifest: Manifest, summary: Summary) -> Iterator[str]:
+    machine = manifest.machine
+    yield f"- Measured {manifest.created}: `taskscope {' '.join(manifest.command)}`"
+    yield (f"- Machine: {_cell(machine.get('cpu', 'unknown'))}, {machine.get('cores', 0):g} cores; "
+           f"load {machine.get('load_1m', float('nan')):.2g} when it began")  # fmt: skip
+    for doubt in machine.get("doubts", []):
+        yield f"- Doubt about the machine, {_cell(doubt['name'])}: {_cell(doubt['found'])}"
+    yield f"- Versions: {_cell(', '.join(f'{k} {v}' for k, v in manifest.versions.items()))}"
+    lines, _ = rows.audited(summary)
+    yield from (f"- {_cell(line)}" for line in lines)
+    yield ""
+
+
+def _family(family: Family) -> Iterator[str]:
+    if not (family.charts or any(row.bound for row in family.rows)):
+        return
+    yield f"### {_cell(family.title)}: throughput, and its share of what theory allows\n"
+    yield from _table(
+        [*family.axes, "bound", *family.variants],
+        (
+            [
+                *row.place,
+                row.bound.text if row.bound else "–",
+                *(
+                    f"{number.text}{f' ({share})' if share else ''}" if number else "none"
+                    for number, share in zip(row.throughputs, row.shares, strict=True)
+                ),
+            ]
+            for row in family.rows
+        ),
+    )
+    yield from (f"- {_cell(line)}" for line in family.flattening)
+    yield ""
+
+
+def _comparison(comparison: Comparison) -> Iterator[str]:
+    yield f"### {_cell(comparison.title)}: {_cell(' against '.join(rows.names(comparison)))}\n"
+    columns = ["", *rows.names(comparison), "ratio (95 %)", "verdict"]
+    yield from _table(
+        columns,
+        ([row.label, *row.sides, row.ratio, row.verdict] for row in rows.rows(comparison)),
+    )
+    if found := list(rows.doubts(comparison)):
+        yield from (f"- Doubt, {_cell(doubt)}" for doubt in found)
+        yield ""
+
+
+def _table(head: Sequence[str], body: Iterator[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(map(_cell, head))} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(map(_cell, line))} |" for line in body)
+    yield ""
+
+
+def _cell(text: object) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page([Path(word) for word in sys.argv[1:]]))

@@ -1,0 +1,124 @@
+"""What trials amount to, and which rate is next: on made-up systems of known capacity."""
+
+import random
+
+import numpy as np
+import pytest
+
+from extract.capacity import Promise, Trial, Verdict, backlog_over_time, bracket, growth, judge
+from taskscope.capacity_search import Limits, rounded, search
+
+PROMISE = Promise(0.25, 0.0)
+GOOD = {"end_to_end_p99": 0.1, "tasks_completed": 100.0, "tasks_failed": 0.0}
+
+
+def test_growth_is_the_slope_while_tasks_were_sent() -> None:
+    samples = [(float(t), 7.0 * t) for t in range(11)] + [(20.0, 0.0), (21.0, 0.0)]
+    assert growth(samples, 10) == pytest.approx(7.0)
+    assert growth([(float(t), 5.0) for t in range(11)], 10) == pytest.approx(0.0, abs=1e-12)
+    assert growth([(0.0, 0.0), (5.0, 1.0), (9.0, 2.0)], 10) is None  # two within are too few
+
+
+@pytest.mark.parametrize(
+    ("changes", "slope", "verdict", "why"),
+    [
+        ({}, 0.0, "sustained", ""),
+        ({}, 9.9, "sustained", ""),
+        ({}, 10.1, "not sustained", "the backlog grew by 10.1 tasks/s"),
+        ({"end_to_end_p99": 0.26}, 0.0, "not sustained", "p99 0.26 s, promised 0.25 s"),
+        ({"tasks_failed": 1.0}, 0.0, "not sustained", "0.99% failed"),
+        ({"end_to_end_p99": None}, 0.0, "says nothing", "nothing was measured"),
+        ({}, None, "says nothing", "for too short a time"),
+    ],
+)
+def test_a_trial_is_judged_by_what_was_promised(
+    changes: dict[str, float | None], slope: float | None, verdict: str, why: str
+) -> None:
+    found = {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
+    said, because = judge(found, slope, 1000, PROMISE)
+    assert said == verdict
+    assert why in because
+
+
+def _trials(*heard: tuple[float, Verdict]) -> list[Trial]:
+    return [Trial(rate, n, verdict, "") for n, (rate, verdict) in enumerate(heard)]
+
+
+def test_the_bracket_claims_only_what_was_shown() -> None:
+    yes: Verdict = "sustained"
+    no: Verdict = "not sustained"
+    assert bracket(_trials((100, yes), (100, yes), (200, no))) == (100, 200)
+    assert bracket(_trials((100, yes), (200, no))) == (None, 200)  # once may be luck
+    assert bracket(_trials((100, yes), (100, no), (50, yes), (50, yes))) == (50, None)
+    assert bracket(_trials((100, yes), (100, no), (100, no), (50, yes), (50, yes))) == (50, 100)
+    assert bracket(_trials((100, yes), (100, yes), (50, no))) == (100, None)
+    assert bracket(_trials((100, "says nothing"), (100, "says nothing"))) == (None, None)
+    assert bracket([]) == (None, None)
+
+
+def simulate(
+    capacity: float, limits: Limits, *, noise: float = 0.0, generator: float = 1e9, seed: int = 1
+) -> tuple[tuple[float | None, float | None], list[Trial]]:
+    """Search a system that sustains what is below its capacity, and a generator with its own."""
+    rng = random.Random(seed)  # noqa: S311
+    steps = search(250, limits)
+    trials: list[Trial] = []
+    rate = next(steps)
+    while True:
+        verdict: Verdict = "sustained"
+        if rate > capacity * rng.gauss(1, noise):
+            verdict = "not sustained"
+        if rate > generator:
+            verdict = "says nothing"
+        trials.append(Trial(rate, len(trials), verdict, ""))
+        try:
+            rate = steps.send(verdict)
+        except StopIteration as end:
+            return end.value, trials
+
+
+@pytest.mark.parametrize("capacity", [3.0, 90.0, 260.0, 999.0, 5000.0, 81_000.0])
+@pytest.mark.parametrize("limits", [Limits(0.25, 1, 60), Limits(0.1, 3, 60)])
+def test_the_ends_enclose_the_capacity(capacity: float, limits: Limits) -> None:
+    (low, high), trials = simulate(capacity, limits)
+    assert low is not None
+    assert high is not None
+    assert low <= capacity < high
+    assert high / low <= 1 + limits.precision + 0.01
+    assert bracket(trials) == (low, high)
+    assert sum(t.rate == low for t in trials) == limits.confirmations + 1
+    assert len(trials) <= 20 + 2 * limits.confirmations
+
+
+def test_with_noise_the_lower_end_is_confirmed_all_the_same() -> None:
+    for seed in range(40):
+        _, trials = simulate(1000, Limits(0.1, 3, 60), noise=0.05, seed=seed)
+        low, high = bracket(trials)
+        assert low is not None
+        assert 700 < low < 1100
+        assert high is None or high > low
+
+
+def test_what_the_generator_cannot_send_is_no_verdict_on_the_worker() -> None:
+    ends, trials = simulate(5000, Limits(0.1, 1, 60), generator=2200)
+    assert ends == (2000, None)
+    assert bracket(trials) == (2000, None)
+
+
+def test_a_search_ends_when_its_trials_are_spent() -> None:
+    _, trials = simulate(1000, Limits(0.01, 9, 5))
+    assert len(trials) == 5
+    (low, high), trials = simulate(0.2, Limits(0.1, 1, 60))
+    assert low is None
+    assert high is not None
+    assert min(t.rate for t in trials) >= 1
+
+
+def test_rates_are_named_by_three_digits() -> None:
+    assert [rounded(x) for x in (1234.5, 99.96, 0.012345)] == [1230, 100, 0.0123]
+
+
+def test_a_backlog_is_what_was_sent_and_not_completed() -> None:
+    times, backlog = backlog_over_time(np.array([0.0, 1.0, 2.0]), np.array([1.5, 2.5, 4.0]))
+    assert times.tolist() == [0, 1, 1.5, 2, 2.5, 4]
+    assert backlog.tolist() == [1, 2, 1, 2, 1, 0]

@@ -1,0 +1,155 @@
+"""docs/results.md is made from runs: what they say stands in it, what they do not say does not."""
+
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+from reports import run
+
+from extract import timeline
+from extract.capacity import capacities
+from extract.dataset import Dataset
+from extract.manifest import CellRecord, Manifest
+from extract.traces import TASK_COLUMNS
+from taskscope.capacity_show import sentences
+from taskscope.errors import UsageError
+from taskscope.results_page import page
+
+START = 1_795_308_000
+RATES = {50.0: ("yes", "yes"), 80.0: ("no", "no"), 100.0: ("no",)}
+
+
+def _scenario(name: str, rate: float, kind: str = "poisson") -> dict[str, object]:
+    numbers = {"rate": rate}
+    if kind == "pulse":
+        numbers |= {"burst_rate": 40.0, "burst_after_seconds": 2.0, "burst_seconds": 1.0}
+    return {
+        "name": name, "title": f"Stress: rate {rate:g}", "description": "", "headline": [],
+        "family": "stress", "point": {} if kind == "pulse" else {"rate": rate},
+        "workload": {"count": int(rate * 10), "parts": [], "payload_bytes": 0},
+        "load": {"arrivals": {"kind": kind, "numbers": numbers}, "in_flight": 8, "seconds": 10},
+        "run": {"seed": 1, "repetitions": 1, "concurrency": 1, "warmup": 0},
+        "slo": {"p99_seconds": 0.25, "failed_share": 0.0},
+        "variants": [{"name": "a", "framework": "celery", "description": "", "settings": {}}],
+    }  # fmt: skip
+
+
+def _searched() -> tuple[Manifest, Dataset]:
+    """Make a capacity run: three rates, of which the lowest is sustained, then a burst."""
+    scenarios = [_scenario(f"stress-rate-{rate:g}", rate) for rate in RATES]
+    scenarios.append(_scenario("stress-burst-a", 10.0, "pulse"))
+    cells, results, followed = [], [], []
+    for rate, outcomes in RATES.items():
+        for repetition, outcome in enumerate(outcomes, start=1):
+            start = START + 100.0 * len(cells)
+            cell = CellRecord(f"stress-rate-{rate:g}", "f", "a", repetition, 1, start, start + 20)
+            cells.append(cell)
+            keys = {**cell.labels("x"), "repetition": repetition}
+            late = 0.1 if outcome == "yes" else 2.0
+            for metric, value in {
+                "end_to_end_p99": late,
+                "throughput": min(rate, 60.0),
+                "tasks_completed": rate * 10,
+                "tasks_failed": 0.0,
+            }.items():
+                results.append(
+                    {
+                        **keys,
+                        "metric": metric,
+                        "value": value,
+                        "lower": None,
+                        "upper": None,
+                        "unit": "s",
+                        "source": "promql",
+                        "query": metric,
+                    }
+                )
+            slope = 0.0 if outcome == "yes" else rate - 60
+            followed += [
+                {
+                    **keys,
+                    "metric": "queue_depth_over_time",
+                    "seconds": float(t),
+                    "value": slope * t,
+                    "unit": "tasks",
+                    "query": "q",
+                }
+                for t in range(10)
+            ]
+    burst = CellRecord("stress-burst-a", "f", "a", 1, 1, START + 900.0, START + 990.0)
+    audit = [{**c.labels("x"), "repetition": c.repetition, "check": "all", "ok": True, "found": "",
+              "remedy": ""} for c in (*cells, burst)]  # fmt: skip
+    made = run({"s": ({("a", "throughput"): [1.0]}, {})}).manifest
+    manifest = msgspec.structs.replace(
+        made, scenarios=tuple(scenarios), cells=(*cells, burst), command=("capacity",),
+        order=tuple(str(n) for n in range(len(cells) + 1)),
+    )  # fmt: skip
+    data = Dataset(
+        pd.DataFrame(results), _burst_tasks(burst), pd.DataFrame(audit),
+        pd.DataFrame(columns=["metric", "traces", "difference"]), timeline.table(followed),
+    )  # fmt: skip
+    return manifest, data
+
+
+def _burst_tasks(cell: CellRecord) -> pd.DataFrame:
+    """Make 10 a second for 2 s, 40 a second for 1 s, then 10 again, through one place of 1/20 s."""
+    due = [n / 10 for n in range(20)] + [2 + n / 40 for n in range(40)]
+    due += [3 + n / 10 for n in range(80)]
+    rows, free = [], 0.0
+    for seconds in due:
+        started = max(free, seconds)
+        free = started + 0.05
+        at = [int((cell.start or 0) * 1e9) + 10**9 + int(t * 1e9) for t in (seconds, started, free)]
+        rows.append({"scenario": cell.scenario, "framework": "f", "variant": "a", "repetition": 1,
+                     "task": "noop", "outcome": "success", "attempt": 1, "scheduled_ns": at[0],
+                     "sent_ns": at[0], "started_ns": at[1], "completed_ns": at[2]})  # fmt: skip
+    return pd.DataFrame(rows, columns=pd.Index(TASK_COLUMNS)).astype(TASK_COLUMNS)
+
+
+def test_a_capacity_follows_from_the_dataset_alone() -> None:
+    (found,) = capacities(*_searched())
+    assert (found.scenario, found.variant) == ("stress", "a")
+    assert (found.sustained, found.refuted, found.saturation) == (50.0, 80.0, 60.0)
+    assert [t.verdict for t in found.trials] == ["sustained"] * 2 + ["not sustained"] * 3
+    assert found.trials[2].growth == pytest.approx(20)
+    assert (found.valid, found.measured) == (6, 6)
+
+
+def test_a_burst_is_told_from_the_tasks_instants() -> None:
+    (found,) = capacities(*_searched())
+    assert found.burst
+    assert found.burst.growth == pytest.approx(20, rel=0.1)  # 40 come and 20 go, in a second
+    assert found.burst.largest_backlog == pytest.approx(21, abs=1)
+    assert found.burst.recovery_seconds == pytest.approx(2.0, abs=0.15)  # 20 left, 10 more go
+
+
+def test_a_trial_whose_audit_failed_says_nothing() -> None:
+    manifest, data = _searched()
+    data.audit.loc[0, "ok"] = False
+    (found,) = capacities(manifest, data)
+    assert found.trials[0].verdict == "says nothing"
+    assert found.sustained is None  # the other one alone does not confirm it
+    assert found.refuted == 80.0
+
+
+def test_capacities_are_told_in_sentences() -> None:
+    (found,) = capacities(*_searched())
+    words = " ".join(sentences(found))
+    for part in ("a sustains 50 tasks/s, and not 80", "p99 at most 0.25 s",
+                 "it gets through 60 tasks/s", "In a burst of 40 tasks/s for 1 s"):  # fmt: skip
+        assert part in words
+
+
+def test_the_page_has_machine_date_versions_and_capacities(tmp_path: Path) -> None:
+    manifest, data = _searched()
+    directory = tmp_path / "run"
+    directory.mkdir()
+    manifest.write(directory)
+    data.write(directory / "dataset")
+    text = page([directory])
+    for part in ("## Stress", "Measured 2026-11-22", "Some CPU, 2 cores", "python 3.12",
+                 "a sustains 50 tasks/s", "all 6 cells are exact"):  # fmt: skip
+        assert part in text, part
+    with pytest.raises(UsageError, match="does not exist"):
+        page([tmp_path / "none"])
