@@ -51,7 +51,7 @@ def test_items_fail_as_often_as_asked_and_metrics_count_them(api: str) -> None:
     asked = after["mock_api_asked_seconds_total"] - before["mock_api_asked_seconds_total"]
     assert asked == pytest.approx(30 * 0.05)
     assert after["mock_api_late_seconds_count"] - before["mock_api_late_seconds_count"] == 30
-    assert after["mock_api_late_seconds_sum"] > before["mock_api_late_seconds_sum"] >= 0
+    assert after["mock_api_late_seconds_sum"] >= before["mock_api_late_seconds_sum"] >= 0
     assert after["mock_api_cpu_seconds_total"] > 0
     assert after["mock_api_loop_lag_seconds_count"] > 0
     assert after["mock_api_requests_in_flight"] == 0
