@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -149,7 +149,8 @@ def recording_grafana(prefix: str = "") -> Iterator[Grafana]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # whom it kept waiting has gone
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = _any  # noqa: N815 - what http.server calls
 
