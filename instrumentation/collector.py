@@ -99,7 +99,8 @@ class Collector:
         self._count_starts(by_kind[STARTED], done)
         self._account_sent(by_kind[SENT])
         self._account_done(done)
-        self._exemplars.look(done, lambda place: ended[place].carrier)
+        for labels, at in done.by_labels():
+            self._exemplars.look(labels, at, lambda place: ended[place].carrier)
         complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
         self._backlog.add([*by_kind[SENT], *complete])
@@ -159,8 +160,7 @@ class Collector:
             self._observe("execution", labels, at.started, at.completed)
             self._observe("ack", task, at.completed, at.acked)
             if outcome != RETRY:
-                wanted = np.where(at.scheduled > 0, at.scheduled, np.maximum(at.sent, at.due))
-                self._observe("end_to_end", labels, wanted, at.completed)
+                self._observe("end_to_end", labels, at.wanted(), at.completed)
             self._ended[task] += int((at.started > 0).sum())
             self._latest("last_completion_timestamp", task, at.completed)
 

@@ -4,12 +4,12 @@ Found where attempts are binned, by an argmax a batch: the hot path knows nothin
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from instrumentation.carrier import begin_trace, parse_traceparent
-from instrumentation.finished import Finished, Instants, Labels, Stages
+from instrumentation.finished import Instants, Labels, Stages
 from instrumentation.records import RETRY
 
 _NS_PER_SECOND = 1_000_000_000
@@ -37,31 +37,21 @@ class Exemplars:
     def __init__(self) -> None:
         self._slowest: dict[tuple[str, Labels], Exemplar] = {}
 
-    def look(self, done: Finished, carrier_of: Callable[[int], str]) -> None:
-        """Take in finished attempts; `carrier_of` tells what the message of one of them carried."""
-        for labels, members in _members(done):
-            at = Stages(*(column[members] for column in done.stages))
-            for stage, begin in _begins(labels, at):
-                self._keep(stage, labels, begin, at.completed, members, carrier_of)
+    def look(self, labels: Labels, at: Stages, carrier_of: Callable[[int], str]) -> None:
+        """Take in finished attempts of one label set.
 
-    def _keep(  # noqa: PLR0913, PLR0917 - an interval, whose it is, and where its trace stands
-        self,
-        stage: str,
-        labels: Labels,
-        begin: Instants,
-        completed: Instants,
-        members: Instants,
-        carrier_of: Callable[[int], str],
-    ) -> None:
-        intervals = np.where((begin > 0) & (completed > 0), completed - begin, -1)
-        slowest = int(intervals.argmax())
-        took = int(intervals[slowest])
-        known = self._slowest.get((stage, labels))
-        if took < 0 or (known and known.interval_ns >= took):
-            return
-        if trace_id := _trace_id(carrier_of(int(members[slowest]))):
-            found = Exemplar(took, trace_id, int(completed[slowest]))
-            self._slowest[stage, labels] = found
+        `carrier_of` tells what the message of the one in a place of the batch carried.
+        """
+        for stage, begin in _begins(labels, at):
+            intervals = np.where((begin > 0) & (at.completed > 0), at.completed - begin, -1)
+            slowest = int(intervals.argmax())
+            took = int(intervals[slowest])
+            known = self._slowest.get((stage, labels))
+            if took < 0 or (known and known.interval_ns >= took):
+                continue
+            if trace_id := _trace_id(carrier_of(int(at.place[slowest]))):
+                found = Exemplar(took, trace_id, int(at.completed[slowest]))
+                self._slowest[stage, labels] = found
 
     def take(self) -> Mapping[str, dict[Labels, Exemplar]]:
         """Return what was slowest by histogram and label set, and begin anew."""
@@ -72,24 +62,11 @@ class Exemplars:
         return taken
 
 
-def _members(done: Finished) -> Iterator[tuple[Labels, Any]]:
-    """Yield each label set, and where its attempts stand."""
-    different = list(dict.fromkeys(done.labels))
-    if len(different) == 1:  # as is usual, and quicker
-        yield different[0], np.arange(len(done.labels))
-        return
-    numbers = {labels: number for number, labels in enumerate(different)}
-    codes = np.fromiter((numbers[labels] for labels in done.labels), np.int64, len(done.labels))
-    for labels, number in numbers.items():
-        yield labels, np.flatnonzero(codes == number)
-
-
 def _begins(labels: Labels, at: Stages) -> Iterator[tuple[str, Instants]]:
     """Yield from when each histogram's intervals count, as the histograms themselves do."""
     yield "execution", at.started
     if labels[2] != RETRY:
-        wanted = np.where(at.scheduled > 0, at.scheduled, np.maximum(at.sent, at.due))
-        yield "end_to_end", wanted
+        yield "end_to_end", at.wanted()
 
 
 def _trace_id(carrier: str) -> str:

@@ -31,6 +31,12 @@ class Stages(NamedTuple):
     acked: Instants
     #: Where the start is counted already.
     counted: NDArray[np.bool_]
+    #: Where each attempt stands in its batch.
+    place: NDArray[np.int64]
+
+    def wanted(self) -> Instants:
+        """Return when each was wanted: as scheduled, else when it was due, or sent."""
+        return np.where(self.scheduled > 0, self.scheduled, np.maximum(self.sent, self.due))
 
 
 class Finished(NamedTuple):
@@ -60,6 +66,7 @@ def read(attempts: Sequence[Attempt]) -> Finished:
         completed=instants(attempts, "completed"),
         acked=instants(attempts, "acked"),
         counted=np.array([a.counted for a in attempts], dtype=bool),
+        place=np.arange(len(attempts)),
     )
     return Finished([(a.task, a.queue, a.outcome) for a in attempts], stages, unreadable)
 

@@ -53,7 +53,10 @@ def lines(
     sent: list[Record] = []
     attempts: list[Attempt] = []
     for record in records:
-        attempts.append(record) if isinstance(record, Attempt) else sent.append(record)
+        if isinstance(record, Attempt):
+            attempts.append(record)
+        else:
+            sent.append(record)
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
     head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
     head += '"scope":{"name":"taskscope.instrumentation"},"spans":['

@@ -1,8 +1,8 @@
 """The spans of many attempts at once: a template is written once, and numpy fills in its columns.
 
 Most attempts of a worker went well and differ only in ids and instants, each of one length. Written
-this way a span costs a quarter. The template comes from whoever writes single spans: there is one
-encoding and not two.
+this way a span costs less than half. The template comes from whoever writes single spans: there is
+one encoding and not two.
 """
 
 import re
@@ -71,20 +71,20 @@ def _known(
 ) -> list[int]:
     """Tell which instants each attempt has; -1 for one whose span is not like the others'."""
     scheduled = carriers[:, carrier.SCHEDULED]
-    known = [
-        (received >= _19_DIGITS, received == 0),
-        (acked >= _19_DIGITS, acked == 0),
-        (scheduled[:, 0] != _ZERO, (scheduled == _ZERO).all(axis=1)),
-    ]
+    known = {
+        _HAS_RECEIVED: (received >= _19_DIGITS, received == 0),
+        _HAS_ACKED: (acked >= _19_DIGITS, acked == 0),
+        _HAS_SCHEDULED: (scheduled[:, 0] != _ZERO, (scheduled == _ZERO).all(axis=1)),
+    }
     plain = (
         (carriers[:, carrier.SAMPLED] == _ZERO)
         & (carriers[:, carrier.SENT.start] != _ZERO)
         & (carriers[:, carrier.DUE] == _ZERO).all(axis=1)
-        & np.logical_and.reduce([yes | no for yes, no in known])
+        & np.logical_and.reduce([yes | no for yes, no in known.values()])
         & (started >= _19_DIGITS)
         & (completed >= _19_DIGITS)
     )
-    bits = sum(yes.astype(np.int64) << bit for bit, (yes, _) in enumerate(known))
+    bits = sum(bit * yes for bit, (yes, _) in known.items())
     numbers: list[int] = np.where(plain, bits, -1).tolist()
     return numbers
 

@@ -99,9 +99,8 @@ class Telemetry:
     def keep_up(self) -> None:
         """Account for what was recorded so far: a worker calls it after each `BATCH` of tasks.
 
-        The thread that runs the tasks does it at half the cost of another one: nothing has left
-        its caches, nothing has grown old enough for the garbage collector, and the interpreter's
-        lock changes hands less often.
+        In the thread that runs the tasks little has left the caches, little has grown old enough
+        for the garbage collector, and the interpreter's lock need not change hands.
         """
         try:
             self._collector.keep_up()

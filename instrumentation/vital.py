@@ -31,7 +31,7 @@ def _failed(record: Finished) -> bool:
 def _slowest(attempts: Sequence[Attempt]) -> set[int]:
     """Return the identities of those that took longest from end to end."""
     at = finished.read(attempts).stages
-    began = np.where(at.scheduled > 0, at.scheduled, np.maximum(at.sent, at.due))
+    began = at.wanted()
     for later in (at.received, at.started):
         began = np.where(began > 0, began, later)
     order = np.argsort(began - at.completed, kind="stable")
