@@ -28,14 +28,17 @@ class Question:
     def request(
         self, variables: Mapping[str, str], begin: float, end: float
     ) -> tuple[str, dict[str, Any]]:
-        """Return path and parameters of the request to Prometheus for a range, in Unix seconds.
+        """Return path and parameters of the request for a range, in Unix seconds.
 
-        KeyError for a variable of the dashboard that has no value.
+        It goes to Prometheus, or to Tempo where it is about traces. KeyError for a variable of the
+        dashboard that has no value.
         """
         step = _step((end - begin) / self.points)
         window = max(step + _SCRAPE_SECONDS, 4 * _SCRAPE_SECONDS)
         own = {"__range": f"{round(end - begin)}s", "__rate_interval": f"{window}s"}
         text = re.sub(r"\$(\w+)", lambda found: {**variables, **own}[found[1]], self.text)
+        if self.kind == "traces":
+            return "search", {"q": text, "start": int(begin), "end": int(end) + 1, "limit": 20}
         if self.kind == "instant":
             return "query", {"query": text, "time": end}
         if self.kind == "range":

@@ -16,6 +16,7 @@ from real_tempo import TempoServer, needs_tempo, running_tempo
 from extract import manifest as manifests
 from extract import tempo as traces_of
 from extract.exceptions import Failure, failures
+from grafana.questions import questions
 from instrumentation.attempt import Attempt
 from instrumentation.carrier import pack
 from instrumentation.records import FAILURE
@@ -97,6 +98,34 @@ def trace_ids(directory: Path) -> set[str]:
     documents = [msgspec.json.decode(line) for line in text.splitlines()]
     return {span["traceId"] for document in documents for resource in document["resourceSpans"]
             for scope in resource["scopeSpans"] for span in scope["spans"]}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["slowest", "failed"])
+def test_the_searches_of_the_dashboards_find_their_traces(
+    name: str, sent: Path, faulty_run: Finished, server: TempoServer
+) -> None:
+    (question,) = (one for one in questions() if one.kind == "traces" and one.name == name)
+    run = manifest(sent)
+    variables = {
+        "session": run["session"], "scenario": run["cells"][0]["scenario"],
+        "variant": ".*", "repetition": ".*", "slower": "500ms",
+    }  # fmt: skip
+    begin, end = run["cells"][0]["start"] - 60, run["cells"][-1]["end"]
+    path, parameters = question.request(variables, begin, end)
+    answer = requests.get(f"{server.url}/api/{path}", params=parameters, timeout=30)
+    assert answer.ok, answer.text
+    found = {trace["traceID"].rjust(32, "0") for trace in answer.json()["traces"]}
+    right = _traces(table(faulty_run.directory, "tasks"), name)
+    assert found <= right
+    assert len(found) == min(len(right), parameters["limit"]) > 0
+
+
+def _traces(tasks: pd.DataFrame, search: str) -> set[str]:
+    """Return the traces that a search should find, by what the tasks dataset says."""
+    if search == "failed":
+        return set(tasks[tasks["outcome"] != "success"]["trace_id"])
+    ended = tasks[["completed_ns", "acked_ns"]].max(axis=1)
+    return set(tasks[ended - tasks["sent_ns"] > 500_000_000]["trace_id"])
 
 
 @pytest.fixture(scope="module")
