@@ -3,7 +3,7 @@
 | instant | taken in |
 |---|---|
 | sent, accepted | around `amqp.send_task_message`, which every publish goes through |
-| received | the `task_received` signal, in the consumer's process |
+| received | around the sending of the `task_received` signal, in the consumer's process |
 | started, completed | around the task's own `run`, in the pool's process or thread |
 | acknowledged | after `Request.acknowledge`, in the consumer's process, where it comes late |
 
@@ -77,6 +77,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
         wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
         wrap(request.Request, "_success_was_stored", _noting_stored_success),
+        wrap(signals.task_received, "send", lambda send: _noting_received(send, telemetry)),
     ]
     undo += _listening(telemetry)
     _forget_built()
@@ -93,7 +94,6 @@ def _listening(telemetry: "Telemetry") -> list[Undo]:
         reject(message, describe(exc) if exc else ("InvalidTaskError", "no task message", ""))
 
     receivers: dict[Any, Callable[..., None]] = {
-        signals.task_received: _noting_received(telemetry),
         signals.task_revoked: _noting_revoked(telemetry),
         signals.task_unknown: unknown,
         signals.task_rejected: rejected,
@@ -185,16 +185,19 @@ def _first_wanted(task_id: str) -> int:
     return 0
 
 
-def _noting_received(telemetry: "Telemetry") -> Callable[..., None]:
+def _noting_received(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
+    """Note when a message was received: to find a receiver costs a signal more than all of this."""
     number = count(1)
 
-    def note_received(request: request.Request, **_signal: Any) -> None:
-        # What stands in the request's dict travels to the pool, whatever kind of pool that is.
-        request.request_dict[_RECEIVED] = time_ns()
-        if not next(number) % BATCH:
-            telemetry.keep_up()
+    def send_received(sender: Any, **named: Any) -> Any:
+        if received := named.get("request"):
+            # What stands in the request's dict travels to the pool, whatever kind of pool that is.
+            received.request_dict[_RECEIVED] = time_ns()
+            if not next(number) % BATCH:
+                telemetry.keep_up()
+        return send(sender, **named)
 
-    return note_received
+    return send_received
 
 
 def _tracing(

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instrumentation import finished
-from instrumentation.attempt import Attempt
-from instrumentation.backlog import Backlog, SpanSink
+from instrumentation.attempt import Attempt, Finished
 from instrumentation.children import Children
 from instrumentation.exemplars import Exemplars
-from instrumentation.finished import Finished, Instants, Labels
+from instrumentation.finished import Batch, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
@@ -40,12 +39,13 @@ _MOST_UNACKNOWLEDGED = 100_000
 class Collector:
     """Series and spans of one worker or producer.
 
-    `write_spans` gets the finished records of each drain and returns how many spans it had to drop.
+    `take_spans` gets what has finished, and returns how many spans had to be dropped by then.
     """
 
-    def __init__(self, recorder: Recorder, write_spans: SpanSink) -> None:
+    def __init__(self, recorder: Recorder, take_spans: Callable[[Sequence[Finished]], int]) -> None:
         self._recorder = recorder
-        self._backlog = Backlog(write_spans)
+        self._take_spans = take_spans
+        self._finished: list[Finished] = []
         self._children = Children()
         self._exemplars = Exemplars()
         self._lock = threading.Lock()
@@ -61,7 +61,8 @@ class Collector:
     def exposition(self, *, openmetrics: bool = False) -> str:
         """Account for all records so far, then write all series in the Prometheus text format.
 
-        Or as OpenMetrics without its end mark, where exemplars tell the slowest since the last.
+        Or as OpenMetrics without its end mark, where exemplars tell the slowest since the last. It
+        does not wait for spans.
         """
         with self._lock:
             self._account(final=False)
@@ -72,19 +73,19 @@ class Collector:
         if self._lock.acquire(blocking=False):
             try:
                 self._account(final=False)
+                self._hand_over()
             finally:
                 self._lock.release()
 
     def drain(self, *, final: bool = False) -> None:
-        """Account for all records so far, and write the spans whose time has come.
-
-        `final` also gives up waiting for acknowledgements and for a calmer moment.
-        """
+        """Account for all records so far; `final` also gives up waiting for acknowledgements."""
         with self._lock:
             self._account(final=final)
-        dropped = self._backlog.write(final=final)
-        with self._lock:
-            self._counters["spans_dropped"][()] += dropped
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        finished, self._finished = self._finished, []
+        self._counters["spans_dropped"][()] += self._take_spans(finished)
 
     def _account(self, *, final: bool) -> None:
         self._children.look()
@@ -103,9 +104,9 @@ class Collector:
             self._exemplars.look(labels, at, lambda place: ended[place].carrier)
         complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
-        self._backlog.add([*by_kind[SENT], *complete])
+        self._finished += [*by_kind[SENT], *complete]
 
-    def _count_starts(self, records: list[Record], done: Finished) -> None:
+    def _count_starts(self, records: list[Record], done: Batch) -> None:
         """Count starts, and note the first after a second without any task.
 
         The gauge stays put while tasks keep coming, whoever scrapes and however often, so that a
@@ -145,7 +146,7 @@ class Collector:
             self._earliest("first_sent_timestamp", labels, sent)
             self._latest("last_accepted_timestamp", labels, accepted[ok])
 
-    def _account_done(self, done: Finished) -> None:
+    def _account_done(self, done: Batch) -> None:
         if done.unreadable and not self._counters["contexts_unreadable"][()]:
             _log.warning("messages came with a trace context that cannot be read; they are counted")
         self._counters["contexts_unreadable"][()] += done.unreadable

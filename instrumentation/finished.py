@@ -12,6 +12,8 @@ from instrumentation.carrier import read_contexts, read_instants
 from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE
 
+_LABELS = ("task", "queue", "outcome")
+
 type Instants = NDArray[np.int64]
 type Labels = tuple[str, ...]
 #: (DONE, task, queue, outcome, task_id, attempt, trace_id, span_id, sender_span_id, flags, pid,
@@ -39,22 +41,22 @@ class Stages(NamedTuple):
         return np.where(self.scheduled > 0, self.scheduled, np.maximum(self.sent, self.due))
 
 
-class Finished(NamedTuple):
+class Batch(NamedTuple):
     """A batch of finished attempts, as metrics need them."""
 
-    #: Task, queue and outcome of each.
-    labels: Sequence[Labels]
+    #: Each different task, queue and outcome, with an index that selects its members.
+    groups: Sequence[tuple[Labels, Any]]
     stages: Stages
     #: Messages whose context could not be read, or only in part.
     unreadable: int
 
     def by_labels(self) -> Iterator[tuple[Labels, Stages]]:
         """Yield the instants of the attempts of each task, queue and outcome."""
-        for labels, members in _grouped(self.labels):
+        for labels, members in self.groups:
             yield labels, Stages(*(column[members] for column in self.stages))
 
 
-def read(attempts: Sequence[Attempt]) -> Finished:
+def read(attempts: Sequence[Attempt]) -> Batch:
     """Read what metrics need of attempts that have ended."""
     (scheduled, sent, due), unreadable = read_instants([a.carrier for a in attempts])
     stages = Stages(
@@ -65,10 +67,10 @@ def read(attempts: Sequence[Attempt]) -> Finished:
         started=instants(attempts, "started"),
         completed=instants(attempts, "completed"),
         acked=instants(attempts, "acked"),
-        counted=np.array([a.counted for a in attempts], dtype=bool),
+        counted=np.fromiter(map(attrgetter("counted"), attempts), bool, len(attempts)),
         place=np.arange(len(attempts)),
     )
-    return Finished([(a.task, a.queue, a.outcome) for a in attempts], stages, unreadable)
+    return Batch(list(_grouped(attempts)), stages, unreadable)
 
 
 def instants(attempts: Sequence[Attempt], name: str) -> Instants:
@@ -98,12 +100,14 @@ def span_ids(attempts: Sequence[Attempt]) -> Sequence[str]:
     return [one or new for one, new in zip(known, made, strict=True)] if any(known) else made
 
 
-def _grouped(labels: Sequence[Labels]) -> Iterator[tuple[Labels, Any]]:
+def _grouped(attempts: Sequence[Attempt]) -> Iterator[tuple[Labels, Any]]:
     """Yield each different label set, and an index that selects its members from an array."""
-    different = set(labels)
-    if len(different) == 1:  # as is usual, and quicker
-        yield labels[0], slice(None)
+    tasks, queues, outcomes = ({*map(attrgetter(of), attempts)} for of in _LABELS)
+    if len(tasks) == len(queues) == len(outcomes) == 1:  # as is usual, and quicker
+        yield (tasks.pop(), queues.pop(), outcomes.pop()), slice(None)
         return
+    labels = [(a.task, a.queue, a.outcome) for a in attempts]
+    different = set(labels)
     numbers = {each: number for number, each in enumerate(different)}
     codes = np.array([numbers[each] for each in labels], dtype=np.int64)
     for each, number in numbers.items():

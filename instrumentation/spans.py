@@ -14,13 +14,12 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from instrumentation import finished, spantable
-from instrumentation.attempt import Attempt
-from instrumentation.backlog import Finished
+from instrumentation.attempt import Attempt, Finished
 from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, Error, Record
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
-_ATTEMPTS_AT_ONCE = 500  # what fits into the processor's caches
+_ATTEMPTS_AT_ONCE = 512  # what fits into the processor's caches
 _SPANS_PER_LINE = 100  # 100 kB: what is larger, malloc maps and unmaps each time
 
 type Value = str | int
@@ -62,7 +61,7 @@ def lines(
     head += '"scope":{"name":"taskscope.instrumentation"},"spans":['
     tail = "]}]}]}\n"
     others: list[Attempt] = []
-    for some in batched(attempts, _ATTEMPTS_AT_ONCE):
+    for some in batched(attempts, _even(len(attempts))):
         tables, unlike = spantable.fill(some, lambda row: _done(row, system))
         others += unlike
         for table in tables:
@@ -75,6 +74,12 @@ def lines(
     )
     for some_texts in batched(texts, _SPANS_PER_LINE):
         yield head + ",".join(some_texts) + tail, len(some_texts)
+
+
+def _even(count: int) -> int:
+    """Return a size of batches that leaves none too small for a table."""
+    batches = -(-count // _ATTEMPTS_AT_ONCE)
+    return -(-count // (batches or 1)) or 1
 
 
 @lru_cache(maxsize=4096)

@@ -118,7 +118,7 @@ def test_the_entry_points_lead_to_them() -> None:
 def test_uninstrumenting_restores_the_framework_exactly(kind: Kind) -> None:
     owners = CELERY if kind is CeleryInstrumentor else ASYNCTASQ
     before = contents(owners)
-    receivers = [list(s.receivers or ()) for s in (signals.task_received, signals.worker_init)]
+    receivers = [list(s.receivers or ()) for s in (signals.task_revoked, signals.worker_init)]
     for _ in range(2):
         kind().instrument()
         assert contents(owners) != before
@@ -128,7 +128,7 @@ def test_uninstrumenting_restores_the_framework_exactly(kind: Kind) -> None:
             assert after[owner].keys() == before[owner].keys()
             assert all(after[owner][name] is before[owner][name] for name in before[owner])
     assert receivers == [
-        list(s.receivers or ()) for s in (signals.task_received, signals.worker_init)
+        list(s.receivers or ()) for s in (signals.task_revoked, signals.worker_init)
     ]
 
 
