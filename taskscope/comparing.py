@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from extract import clock_doubts
 from extract.between import OLDER, Tables, compare_runs, shared
 from extract.conditions import State, judge, parse_condition, parse_margin
 from extract.dataset import Dataset
+from extract.doubts import Doubt
 from extract.manifest import Manifest
 from extract.questions import QuestionError, require
 from taskscope import differences, rundir, together
@@ -139,7 +141,10 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
     before = _Run(baseline, older, load(baseline, older))
     found = list(differences.between(run.manifest, older))
     known = {
-        (s["name"], v["name"]): differences.doubts(found, s["name"], v["name"])
+        (s["name"], v["name"]): [
+            *differences.doubts(found, s["name"], v["name"]),
+            *_clocks((run, before), s["name"], v["name"]),
+        ]
         for s in run.manifest.scenarios
         for v in s["variants"]
     }
@@ -170,6 +175,9 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
                 variant: _settings(run.manifest, scenario, variant),
                 variant + OLDER: _settings(older, scenario, variant),
             },
+            clocks=tuple(doubt.found for doubt in _clocks((run, before), scenario, variant)),
+            family=str(_scenario(run.manifest, scenario).get("family") or ""),
+            point=_scenario(run.manifest, scenario).get("point", {}),
         )
         for scenario, variant in sides
     ]
@@ -178,6 +186,12 @@ def _against(run: _Run, baseline: Path, asked: _Asked) -> Summary:
         baseline=of_cells(baseline, older, before.data),
         differences=tuple(found),
     )
+
+
+def _clocks(runs: Sequence[_Run], scenario: str, variant: str) -> Iterator[Doubt]:
+    """Yield what both runs' intervals between hosts contain of the clocks' differences."""
+    for run in runs:
+        yield from clock_doubts.doubts(run.data.clocks, scenario, [variant])
 
 
 def _of_source(tables: Sequence[Tables], source: str) -> pd.DataFrame:

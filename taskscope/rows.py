@@ -47,13 +47,30 @@ def rows(comparison: Comparison) -> Iterator[Row]:
         label, write = _label(alone.metric, alone.unit, alone.better, (alone.side,))
         yield Row(label, (_side(alone.metric, alone.side, write),),
                   (_centre(alone.metric, alone.side, write),))  # fmt: skip
-    for found in comparison.verdicts:
-        sides = (found.challenger, found.baseline)
-        if _shown(found):
-            label, write = _label(found.metric, found.unit, found.better, sides)
-            texts = tuple(_side(found.metric, side, write) for side in sides)
-            short = tuple(_centre(found.metric, side, write) for side in sides)
-            yield Row(label, texts, short, _ratio(found), _verdict(found), found.outcome)
+    for found in filter(_shown, comparison.verdicts):
+        label, write = scaled([found])
+        yield row(label, found, write)
+
+
+def row(label: str, found: Verdict, write: Write) -> Row:
+    """Return the row of one verdict, its values written by `write`."""
+    sides = (found.challenger, found.baseline)
+    texts = tuple(_side(found.metric, side, write) for side in sides)
+    short = tuple(_centre(found.metric, side, write) for side in sides)
+    return Row(label, texts, short, _ratio(found), _verdict(found), found.outcome)
+
+
+def scaled(some: Sequence[Verdict]) -> tuple[str, Write]:
+    """Return the label of a metric, and how to write its values, of all these verdicts on it."""
+    one = some[0]
+    sides = [side for found in some for side in (found.challenger, found.baseline)]
+    return _label(one.metric, one.unit, one.better, sides)
+
+
+def deciding(comparison: Comparison) -> list[Verdict]:
+    """Return the verdicts on what decides, or all that were asked for, if they have anything."""
+    first = comparison.deciding or len(comparison.verdicts)
+    return [v for v in comparison.verdicts[:first] if _shown(v)]
 
 
 def names(comparison: Comparison) -> list[str]:

@@ -1,6 +1,7 @@
 """What ends a run, and what `taskscope compare` prints: verdicts, tables, doubts, audit."""
 
 import textwrap
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.text import Text
 from extract.conditions import State
 from extract.verdict import Outcome
 from extract.wording import percent
-from taskscope import rows
+from taskscope import points, rows
 from taskscope.summary import Comparison, Summary
 
 _COLOURS = {
@@ -25,8 +26,11 @@ def show(console: Console, summary: Summary) -> None:
     """Print every comparison, the audit's word on it, and where everything lies."""
     for line in rows.runs(summary):
         _say(console, line)
-    for comparison in summary.comparisons:
-        _show_one(console, comparison)
+    for group in points.groups(summary.comparisons):
+        if len(group) > 1:
+            _show_points(console, group)
+        else:
+            _show_one(console, group[0])
     for judgement in summary.judgements:
         _say(console, rows.judged(judgement), _STATES[judgement.state])
     for lines, well in rows.audits(summary):
@@ -53,33 +57,68 @@ def _show_one(console: Console, comparison: Comparison) -> None:
         _say(console, line, "bold" if number == 0 or not comparison.answer else "")
 
 
-def heading(comparison: Comparison, *, spread: bool = True) -> str:
+def _show_points(console: Console, group: Sequence[Comparison]) -> None:
+    """Print the points of a matrix in one table; each by itself is in --json and the report."""
+    narrow = console.width < _NARROW
+    console.print(_settings(group[0], left_out=points.varying(group)))
+    title = heading(_measured(group), points.title(group), spread=not narrow)
+    columns = list(zip(rows.names(group[0]), points.repetitions(group), strict=True))
+    console.print(_table(title, columns, list(points.sections(group)), narrow=narrow))
+    for doubt in points.doubts(group):
+        _say(console, f"Doubt: {doubt}", "yellow")
+    if costs := rows.overhead(group[0]):
+        _say(console, costs)
+    _say(console, f"{points.title(group)}:", "bold")
+    for line in points.answers(group):
+        _say(console, line)
+
+
+def _measured(group: Sequence[Comparison]) -> Comparison:
+    """Return a point that has verdicts, if any has."""
+    return next((point for point in group if point.verdicts), group[0])
+
+
+def heading(comparison: Comparison, title: str = "", *, spread: bool = True) -> str:
     """Say how the figures of a table are to be read."""
+    title = title or comparison.title
     how = f"median of the valid repetitions{' ± half their range' if spread else ''}"
     arrows = "↑ higher is better, ↓ lower is better"
     if not comparison.second:
-        return f"{comparison.title}: {how}\n{arrows}"
+        return f"{title}: {how}\n{arrows}"
     margin = next((percent(v.margin) for v in comparison.verdicts), "")
     means = f"equivalent: within {margin}; inconclusive: these repetitions cannot tell"
-    return f"{comparison.title}: {how}\n{arrows}; ratio is first to second (95 % interval)\n{means}"
+    return f"{title}: {how}\n{arrows}; ratio is first to second (95 % interval)\n{means}"
 
 
 def _figures(comparison: Comparison, *, narrow: bool) -> Table:
     title = heading(comparison, spread=not narrow)
+    counts = map(str, rows.repetitions(comparison))
+    columns = list(zip(rows.names(comparison), counts, strict=True))
+    return _table(title, columns, rows.sections(comparison), narrow=narrow)
+
+
+def _table(
+    title: str,
+    columns: Sequence[tuple[str, str]],
+    sections: Sequence[tuple[str, list[rows.Row]]],
+    *,
+    narrow: bool,
+) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD,
                   pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
     table.add_column("", no_wrap=not narrow)
-    for name, count in zip(rows.names(comparison), rows.repetitions(comparison), strict=True):
+    for name, count in columns:
         table.add_column(f"{_broken(name) if narrow else name}\n{count} valid", justify="right",
                          no_wrap=True)  # fmt: skip
-    if comparison.second:
+    pair = len(columns) > 1
+    if pair:
         table.add_column("ratio", justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
-    for title, some in rows.sections(comparison):
-        if title and some:
-            table.add_row(Text(title, style="bold"))
+    for name, some in sections:
+        if name and some:
+            table.add_row(Text(name, style="bold"))
         for row in some:
-            verdict = (row.ratio, _coloured(row)) if comparison.second else ()
+            verdict = (row.ratio, _coloured(row)) if pair else ()
             table.add_row(row.label, *(row.medians if narrow else row.sides), *verdict)
         table.add_section()
     return table
@@ -94,11 +133,12 @@ def _broken(name: str) -> str:
     return "\n".join(textwrap.wrap(name, _COLUMN, break_long_words=True))
 
 
-def _settings(comparison: Comparison) -> Table:
+def _settings(comparison: Comparison, left_out: Collection[str] = ()) -> Table:
     table = Table(title="Settings", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True, min_width=26)
     for name in rows.names(comparison):
         table.add_column(name)
     for key, values in rows.settings(comparison):
-        table.add_row(key, *values)
+        if key not in left_out:
+            table.add_row(key, *values)
     return table

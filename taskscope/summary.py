@@ -1,7 +1,7 @@
 """What a run's outcome is, as one record: for the tables below it, Markdown and --json alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ class Comparison:
     answer: Answer | None = None
     #: How far the clocks of other hosts are off, where tasks crossed from one to another.
     clocks: tuple[str, ...] = ()
+    #: Of a point of a matrix: the scenario that it belongs to, and where it is.
+    family: str = ""
+    point: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ def summarise(  # noqa: PLR0913 - each narrows the question
                     doubt.found
                     for doubt in clock_doubts.doubts(data.clocks, scenario["name"], chosen)
                 ),
+                family=str(scenario.get("family") or ""),
+                point=scenario.get("point", {}),
             ))  # fmt: skip
     return of_cells(directory, manifest, data, comparisons)
 
