@@ -26,7 +26,7 @@ test: setup lint  ## lint, strict types, then all tests on real services
 	@$(BIN)/pytest -m alone
 
 generated: setup  ## write again what is generated: dashboards, rules, the catalogue's page
-	@$(BIN)/python -m grafana && $(BIN)/python -m prometheus && $(BIN)/python -m queries > docs/queries.md
+	@$(BIN)/python -m grafana && $(BIN)/python -m prometheus && $(BIN)/python -m compose && $(BIN)/python -m queries > docs/queries.md
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -147,7 +147,7 @@ def _redis() -> Service:
     command = services.redis_server(6379, Path("/data"), host=_EVERYWHERE, password=_REDIS_PASSWORD)
     return _service(
         IMAGES["redis"], Command(command.argv, {"REDISCLI_AUTH": _REDIS_PASSWORD}),
-        Limits("1.0", "1g"), ["redis-cli", "-e", "ping"],
+        Limits("1.0", "1536m"), ["redis-cli", "-e", "ping"],  # more than it may hold itself
         user="redis", ports=_published("REDIS_PORT", 6379), tmpfs=["/data"],
     )  # fmt: skip
 

@@ -46,7 +46,7 @@ main() {
     down) find_engine; write_passwords
       "${compose[@]}" -f compose.yaml --profile monitoring --profile workers --profile bench down "$@" ;;
     logs) find_engine; write_passwords
-      "${compose[@]}" -f compose.yaml "${profiles[@]}" logs --tail 200 "$@" ;;
+      "${compose[@]}" -f compose.yaml --profile monitoring --profile workers --profile bench logs --tail 200 "$@" ;;
     *) fail "containers.sh: no such action: $action" "Say up, down or logs." ;;
   esac
 }

@@ -8,7 +8,6 @@ from grafana.panels import Look, Panel, Shown, curves, figure, heat_map
 
 _SIDES: Final = ("$left", "$right")
 _BOTH: Final = f'{frame.SCENARIO}, variant=~"$left|$right", repetition=~"$repetition"'
-_LATE: Final = (0.005, 0.01)  # seconds behind schedule; the audit refuses a cell from the latter on
 _SAME_SCALE: Final = "Both sides have the same scale."
 
 
@@ -63,7 +62,7 @@ def _ratios() -> list[Panel]:
         for title, query in shown.items()
     ]  # fmt: skip
     together = Shown("together", _BOTH)
-    return [*ratios, figure("At once", together, (1,), "1: nothing here is a result."),
+    return [*ratios, figure("At once", together, "1: nothing here is a result."),
             figure("Targets up", Shown("targets_up", frame.SESSION), good="blue")]  # fmt: skip
 
 
@@ -96,13 +95,7 @@ def _slow(what: str, query: str, highest: str) -> list[Panel]:
 
 
 def _failures() -> list[Panel]:
-    return [
-        curves(
-            f"{side}: not well",
-            [Shown("failed_rate", _cell(side)), Shown("retried_rate", _cell(side))],
-        )
-        for side in _SIDES
-    ]
+    return _pair("not well", "failed_rate", "retried_rate")
 
 
 def _stacked(what: str, query: str, total: str) -> list[Panel]:
@@ -128,7 +121,7 @@ def _generator() -> list[Panel]:
         curves(
             f"{side}: behind schedule",
             [Shown("schedule_lag_quantiles", _cell(side))],
-            Look(bounds=_LATE),
+            Look(scale=[Shown("schedule_lag_quantiles", _cell(other))], note=_SAME_SCALE),
         )
-        for side in _SIDES
+        for side, other in (_SIDES, _SIDES[::-1])
     ]

@@ -56,10 +56,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Look:
-    """How a curve is drawn: `bounds` are levels from which on a value is doubtful, then bad."""
+    """How a curve is drawn."""
 
     stacked: bool = False
-    bounds: tuple[float, ...] = ()
     note: str = ""
     links: Sequence[dashboard.DashboardLink] = ()
     #: What else must fit the vertical axis, without being drawn.
@@ -80,7 +79,7 @@ def curves(title: str, shown: Sequence[Shown], look: Look | None = None) -> time
         .fill_opacity(30 if look.stacked else 5)
         .line_width(1)
         .show_points(values.VisibilityMode.AUTO)
-        .thresholds(_thresholds(look.bounds))
+        .thresholds(_thresholds(_bounds(shown)))
         .tooltip(common.VizTooltipOptions().mode(values.TooltipDisplayMode.MULTI))
         .legend(
             common.VizLegendOptions()
@@ -90,7 +89,7 @@ def curves(title: str, shown: Sequence[Shown], look: Look | None = None) -> time
         )
         .links(list(look.links))
     )
-    if look.bounds:
+    if _bounds(shown):
         style = common.GraphThresholdsStyleConfig().mode(values.GraphThresholdsStyleMode.DASHED)
         panel.thresholds_style(style)
     if look.stacked:
@@ -123,7 +122,7 @@ def heat_map(title: str, shown: Shown, note: str = "") -> heatmap.Panel:
         .datasource(METRICS)
         .unit("s")
         .max_data_points(_CELLS)
-        .thresholds(_thresholds(()))
+        .thresholds(_thresholds(_bounds([shown])))
         .calculate(False)
         .y_axis(heatmap.YAxisConfig().unit("s").axis_placement(values.AxisPlacement.LEFT))
         .rows_frame(heatmap.RowsHeatmapOptions().layout(values.HeatmapCellLayout.LE))
@@ -140,9 +139,7 @@ def heat_map(title: str, shown: Shown, note: str = "") -> heatmap.Panel:
     )
 
 
-def figure(
-    title: str, shown: Shown, bounds: Sequence[float] = (), note: str = "", *, good: str = "green"
-) -> stat.Panel:
+def figure(title: str, shown: Shown, note: str = "", *, good: str = "green") -> stat.Panel:
     """Return one number: over the range shown, or the newest."""
     return (
         stat.Panel()
@@ -155,7 +152,7 @@ def figure(
         .color_mode(values.BigValueColorMode.VALUE)
         .graph_mode(values.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .thresholds(_thresholds(bounds, good))
+        .thresholds(_thresholds(_bounds([shown]), good))
         .with_target(_target(shown).instant())
     )
 
@@ -204,6 +201,14 @@ def _unit(shown: Sequence[Shown]) -> str:
         raise ValueError(f"one axis for {', '.join(sorted(units))}")
     unit = units.pop()
     return _UNITS.get(unit, f"count:{unit}")
+
+
+def _bounds(shown: Sequence[Shown]) -> tuple[float, ...]:
+    """Return the bounds of what is shown, which must agree, as there is one axis."""
+    found = {one.live.bounds for one in shown if one.live.bounds}
+    if len(found) > 1:
+        raise ValueError(f"several bounds on one axis: {sorted(found)}")
+    return found.pop() if found else ()
 
 
 def _description(shown: Sequence[Shown], note: str) -> str:

@@ -17,10 +17,10 @@ def build_dashboard() -> dict[str, Any]:
         frame.standard(),
         [
             ("What makes a cell invalid", 4, [
-                figure("Lost records", Shown("lost_now", _CELLS), (1, 1)),
-                figure("Clock anomalies", Shown("clock_anomalies_now", _CELLS), (1, 1)),
-                figure("Evicted keys", Shown("evicted_keys_now", _CELLS), (1, 1)),
-                figure("Failed reads", Shown("exporter_failures_now", _CELLS), (1, 1)),
+                figure("Lost records", Shown("lost_now", _CELLS)),
+                figure("Clock anomalies", Shown("clock_anomalies_now", _CELLS)),
+                figure("Evicted keys", Shown("evicted_keys_now", _CELLS)),
+                figure("Failed reads", Shown("exporter_failures_now", _CELLS)),
                 figure("Targets up", Shown("targets_up", frame.SESSION), good="blue"),
             ]),
             ("Broker", 7, [
@@ -37,7 +37,7 @@ def build_dashboard() -> dict[str, Any]:
             ("Machine", 7, [
                 curves("CPU, all processes", [Shown("host_cpu", _CELLS)]),
                 curves("Load", [Shown("host_load", _CELLS)]),
-                curves("Swapping", [Shown("host_swap", _CELLS)], Look(bounds=(1, 1))),
+                curves("Swapping", [Shown("host_swap", _CELLS)]),
             ]),
             ("Generator", 7, [
                 curves("CPU", [Shown("generator_cpu_now", _CELLS)], Look(stacked=True)),
@@ -46,7 +46,7 @@ def build_dashboard() -> dict[str, Any]:
             ("What watching costs", 7, [
                 curves("CPU", [Shown("monitoring_cpu_now", _CELLS)], Look(stacked=True)),
                 curves("Resident memory", [Shown("monitoring_memory_now", _CELLS)]),
-                curves("Scrapes", [Shown("scrape_seconds", _CELLS)], Look(bounds=(0.5, 0.9))),
+                curves("Scrapes", [Shown("scrape_seconds", _CELLS)]),
                 curves("Samples a scrape", [Shown("scrape_samples", _CELLS)]),
                 curves("Reading the sources", [Shown("exporter_seconds", _CELLS)]),
             ]),

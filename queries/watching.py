@@ -16,13 +16,16 @@ from queries.files import FOLDER, family
 class Live:
     """What a dashboard asks: its name, unit, meaning, the legend of its series, and the query.
 
-    `empty` says why it may have no answer in a run where all goes well; "" where it always has one.
+    `bounds` are levels from which on a value is doubtful, then bad; () where that depends on what
+    is measured. `empty` says why it may have no answer in a run where all goes well; "" where it
+    always has one.
     """
 
     name: str
     unit: str
     meaning: str
     legend: str
+    bounds: tuple[float, ...]
     empty: str
     text: str
 
@@ -47,8 +50,12 @@ def _read(folder: str, extension: str) -> dict[str, Live]:
     return {
         head["name"]: Live(
             head["name"], head["unit"], head["meaning"], head.get("legend", ""),
-            head.get("empty", ""), text,
+            _numbers(head.get("bounds", "")), head.get("empty", ""), text,
         )
         for path in sorted((FOLDER / folder).glob(f"*.{extension}"))
         for head, text in family(path)
     }  # fmt: skip
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(",")) if text else ()

@@ -211,14 +211,14 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
 def _check_spans(options: RunOptions) -> None:
     """Check where spans go, and where they are read from again."""
     environ = options.environment()
+    if options.tempo_url and spans_endpoint.where(environ) == spans_endpoint.NATIVE:
+        raise ServiceError(
+            "--tempo-url says where to read spans, and none would go there.",
+            "Send them there with --otlp-endpoint http://host:4318, or leave --tempo-url out.",
+        )
     spans_endpoint.check(environ)
     if options.tempo_url:
         tempo_api.check(options.tempo_url)
-        if spans_endpoint.where(environ) == spans_endpoint.NATIVE:
-            raise ServiceError(
-                "--tempo-url says where to read spans, and none would go there.",
-                "Send them there with --otlp-endpoint http://host:4318, or leave --tempo-url out.",
-            )
 
 
 def _stack(options: RunOptions, session: str) -> NativeStack:

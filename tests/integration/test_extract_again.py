@@ -29,6 +29,13 @@ def copy(throughput_run: Finished, tmp_path: Path, copy_run: Copy) -> Path:
     return copy_run(throughput_run.directory, tmp_path / "copy")
 
 
+def test_spans_that_lie_here_are_not_asked_of_a_tempo(throughput_run: Finished) -> None:
+    done = taskscope("extract", throughput_run.directory, "--tempo-url", "http://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "The spans of this run lie in its own traces/ folder, not in a Tempo." in done.stderr
+    assert "Leave --tempo-url out." in done.stderr
+
+
 def test_the_dataset_is_the_same_to_the_last_digit(throughput_run: Finished, copy: Path) -> None:
     before = digest(copy)
     done = taskscope("extract", copy, "--json")

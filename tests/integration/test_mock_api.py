@@ -11,6 +11,7 @@ import pytest
 import requests
 from pipeline import eventually
 from prometheus_client.parser import text_string_to_metric_families
+from promtool import promtool
 from real_http import running_mock_api
 
 from compose.process import free_port
@@ -30,6 +31,12 @@ def metrics(url: str) -> dict[str, float]:
         for family in text_string_to_metric_families(text)
         for s in family.samples
     }
+
+
+def test_promtool_finds_nothing_to_say_of_its_metrics(api: str) -> None:
+    requests.get(f"{api}/items/1", timeout=5)
+    said = promtool("check", "metrics", stdin=requests.get(f"{api}/metrics", timeout=5).text)
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
 
 
 def test_an_item_takes_its_time_and_is_always_the_same(api: str) -> None:

@@ -53,6 +53,12 @@ def test_a_scenario_file_that_does_not_fit(
     assert all(word in said for word in words), said
 
 
+def test_a_tempo_to_read_from_and_no_spans_sent_there(tmp_path: Path) -> None:
+    said = refused(tmp_path, "throughput", "--tempo-url", "http://127.0.0.1:1", code=3)
+    assert "--tempo-url says where to read spans, and none would go there." in said
+    assert "Send them there with --otlp-endpoint" in said
+
+
 def test_the_same_scenario_twice(tmp_path: Path) -> None:
     said = refused(tmp_path, "throughput", "throughput", code=2)
     assert "called throughput" in said

@@ -94,6 +94,18 @@ def test_a_killed_runs_leftovers_are_taken_over(redis_server: RedisServer) -> No
         assert client.keys() == [b"theirs"]
 
 
+def test_a_queue_of_workers_that_run_already_must_be_empty(redis_server: RedisServer) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        broker.check_empty(redis_server.url, framework("asynctasq"), "q")
+        client.lpush("queue:q", "one", "two")
+        with pytest.raises(
+            ServiceError, match=r"The queue q at .* holds 2 tasks already"
+        ) as refusal:
+            broker.check_empty(redis_server.url, framework("asynctasq"), "q")
+        assert client.llen("queue:q") == 2
+    assert "Let its workers finish them, or empty it." in refusal.value.remedy
+
+
 def test_purging_takes_only_what_the_queue_left(redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         for key in ("queue:q", "queue:q:delayed", "queue:qq", "other"):

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from promtool import promtool
 
 from compose import containers, services
 from compose.__main__ import files
@@ -140,6 +141,34 @@ def test_redis_and_prometheus_run_as_in_a_run_of_ones_own() -> None:
     assert without(["", *SERVICES["prometheus"]["command"]], *where)[1:] == without(
         list(services.prometheus(1, here, here).argv), *where
     )[1:]  # fmt: skip
+
+
+def test_redis_reaches_its_own_limit_before_that_of_its_container() -> None:
+    limit = SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"]
+    assert int(limit.removesuffix("m")) * 2**20 >= 1.4 * services.REDIS_MEMORY_BYTES
+
+
+def test_promtool_accepts_what_prometheus_reads_in_its_container(tmp_path: Path) -> None:
+    for volume in SERVICES["prometheus"]["volumes"]:
+        source, inside, *_ = volume.split(":")
+        if inside.startswith("/etc/prometheus/"):
+            here, there = COMPOSE / source, tmp_path / inside.removeprefix("/etc/prometheus/")
+            there.parent.mkdir(exist_ok=True)
+            (shutil.copytree if here.is_dir() else shutil.copy)(here, there)
+    said = promtool("check", "config", tmp_path / "prometheus.yml")
+    assert said.returncode == 0, said.stderr
+    assert "3 rule files found" in said.stdout
+    assert "FAILED" not in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("name", ["mock-api", "tempo"])
+def test_other_services_run_as_in_a_run_of_ones_own(name: str) -> None:
+    where = ("--host", "--port", "-config.file")
+    if name == "tempo":
+        command = list(services.tempo(services.TempoPorts(), Path()).argv)[1:]
+    else:
+        command = native(services.requirement("mock-api", 1, {}))
+    assert without(["", *SERVICES[name]["command"]], *where) == without(["", *command], *where)
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -302,6 +331,14 @@ def test_the_first_start_makes_passwords_and_the_second_keeps_them(script: Path)
     assert env.read_text() == first
     assert "compose/.env" in (ROOT / ".gitignore").read_text()
     assert not any(secret in done.stdout for secret in re.findall(r"=(.*)", first))
+
+
+def test_logs_are_those_of_every_container(script: Path) -> None:
+    program(script, "docker", DOCKER.format(info="exit 0"))
+    done = run(script, "logs")
+    assert done.returncode == 0, done.stderr
+    every = " ".join(f"--profile {name}" for name in ("monitoring", "workers", "bench"))
+    assert f"ran: compose -f compose.yaml {every} logs --tail 200" in done.stdout
 
 
 def test_an_unknown_action_is_refused(script: Path) -> None:

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 
 import grafana
+from extract.audit import LAG_BOUND_SECONDS
 from grafana.__main__ import files
-from grafana.questions import Question, charts, questions
+from grafana.questions import SCALE, Question, charts, questions
+from queries.rules import alerts
 from queries.watching import live, searches
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = grafana.dashboards()
 PANELS = [(uid, panel) for uid, board in DASHBOARDS.items() for panel in charts(board)]
 QUESTIONS = list(questions())
+#: Units of which too much is known: of others it depends on the workload and the machine.
+ABSOLUTE = {"s", "records", "intervals", "keys", "reads", "true"}
 
 
 def _id(value: Any) -> str:
@@ -41,10 +45,20 @@ def test_a_panel_says_what_it_shows_in_which_unit_and_what_is_too_much(
     defaults = panel["fieldConfig"]["defaults"]
     assert panel["description"].rstrip().endswith("."), uid
     assert defaults["unit"]
-    assert defaults["thresholds"]["steps"][0]["value"] is None
-    assert panel["targets"]
+    first, *levels = [step["value"] for step in defaults["thresholds"]["steps"]]
+    assert first is None
+    known = {**live(), **searches()}
+    shown = [known[target["refId"].removesuffix(SCALE)] for target in panel["targets"]]
+    assert tuple(levels) in {query.bounds for query in shown}
+    assert levels or all(query.unit not in ABSOLUTE for query in shown)
     names = [target["refId"] for target in panel["targets"]]
     assert len(set(names)) == len(names)
+
+
+def test_late_is_what_the_audit_calls_late() -> None:
+    assert live()["schedule_lag_quantiles"].bounds[-1] == LAG_BOUND_SECONDS
+    (alert,) = (alert for alert in alerts() if alert.name == "GeneratorBehindSchedule")
+    assert alert.text.strip().endswith(f"> {LAG_BOUND_SECONDS}")
 
 
 @pytest.mark.parametrize("uid", DASHBOARDS)
