@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 from made_runs import made_run
-from pipeline import Finished, Run, manifest, started, table
+from pipeline import Finished, Run, manifest, started, table, taskscope
 from promtool import promtool
 from recording_grafana import Grafana, recording_grafana
 from typer.testing import CliRunner
@@ -153,7 +153,7 @@ def _answered(
     path, parameters = question.request(chosen, *span)
     found = ask(path, **parameters)
     named = {name: chosen[name] for name in ("left", "right") if f"${name}" in question.text}
-    asked = set(named.values() or [chosen["variant"]])
+    asked = set(named.values() or [chosen["variant"]]) - {""}
     if question.kind == "labels":
         return asked if found else set()
     return {
@@ -203,15 +203,17 @@ class InTurn:
 
 
 @pytest.fixture(scope="module")
-def in_turn(throughput_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InTurn]:
+def in_turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InTurn]:
     place = tmp_path_factory.mktemp("in-turn")
-    run = manifest(throughput_run.directory)
-    span = min(c["start"] for c in run["cells"]) - 5, max(c["end"] for c in run["cells"])
-    with replayed_prometheus(throughput_run.directory / "prometheus", place) as url:
+    (place / "watched.toml").write_text(SCENARIO)
+    done = taskscope("run", place / "watched.toml", "--tasks", "150", "--out", place / "run")
+    run = manifest(place / "run")
+    assert len(run["cells"]) == len(VARIANTS), done.stderr
+    span = min(c["start"] for c in run["cells"]) - 60, max(c["end"] for c in run["cells"])
+    with replayed_prometheus(place / "run" / "prometheus", place) as url:
         yield InTurn(run["session"], span, url)
 
 
-HEADLINE = ("asynctasq", "celery-prefork-late-ack")
 COMPARISON = [
     pytest.param(question, id=question.place)
     for question in questions()
@@ -223,30 +225,30 @@ COMPARISON = [
 def test_the_comparison_can_be_read_where_the_sides_ran_in_turn(
     in_turn: InTurn, question: Question
 ) -> None:
-    chosen = _chosen(in_turn.session, "throughput", *HEADLINE)
+    chosen = _chosen(in_turn.session, "watched", *VARIANTS)
     answered = _answered(in_turn.get, question, chosen, in_turn.span)
     assert _about(question, chosen) <= answered or live()[question.name].empty
 
 
 @pytest.mark.parametrize("question", COMPARISON)
 def test_with_one_side_only_that_has_its_answers(in_turn: InTurn, question: Question) -> None:
-    chosen = _chosen(in_turn.session, "throughput", HEADLINE[0], "")
+    chosen = _chosen(in_turn.session, "watched", "asynctasq", "")
     answered = _answered(in_turn.get, question, chosen, in_turn.span)
     if "$left" in question.text and "$right" not in question.text:
-        assert answered == {HEADLINE[0]} or live()[question.name].empty
+        assert answered == {"asynctasq"} or live()[question.name].empty
     else:
-        assert answered <= {*HEADLINE}
+        assert answered <= {*VARIANTS}
 
 
 def test_exemplars_come_with_the_panels_own_query(in_turn: InTurn) -> None:
     asked = [q for q in questions() if q.name.endswith("_p99_with_exemplars")]
     assert len(asked) == 2
     for question in asked:
-        chosen = _chosen(in_turn.session, "throughput", *HEADLINE)
+        chosen = _chosen(in_turn.session, "watched", *VARIANTS)
         _, parameters = question.request(chosen, *in_turn.span)
         found = in_turn.get("query_exemplars", query=parameters["query"],
                             start=in_turn.span[0], end=in_turn.span[1])  # fmt: skip
-        assert {group["seriesLabels"]["variant"] for group in found} == {HEADLINE[0]}
+        assert {group["seriesLabels"]["variant"] for group in found} == {"asynctasq"}
 
 
 def test_nothing_else_is_allowed_to_have_no_answer() -> None:
