@@ -159,7 +159,7 @@ def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
         slo = known[own[0].scenario]["slo"]
         promise = Promise(slo["p99_seconds"], slo["failed_share"])
         steady = [c for c in own if known[c.scenario]["load"]["arrivals"]["kind"] != "pulse"]
-        bursts = [c for c in own if c not in steady and c.measured]
+        bursts = [c for c in own if c not in steady and _key(c) in valid]
         trials = tuple(
             _trial(c, known[c.scenario], data, promise, exact=_key(c) in valid) for c in steady
         )

@@ -92,7 +92,7 @@ def cell_spec(
         framework=planned.variant.framework,
         worker=WorkerSettings(
             settings=planned.variant.settings,
-            concurrency=run.concurrency,
+            concurrency=planned.scenario.concurrency_of(planned.variant),
             queue=run.queue,
             redis_url=stack.redis_url,
         ),

@@ -80,7 +80,8 @@ class Variant:
     """A framework with the settings that its adapter knows.
 
     `arguments` are laid over those of the task of each name. `only` says at which points of the
-    matrix the variant is measured, by axis: at all of them where it is empty.
+    matrix the variant is measured, by axis: at all of them where it is empty. `concurrency` is its
+    own, where that of the run would be no good setting of it.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Variant:
     settings: Mapping[str, object]
     arguments: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     only: Axes = field(default_factory=dict)
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,10 @@ class Scenario:
             )
         return known[name]
 
+    def concurrency_of(self, variant: Variant) -> int:
+        """Return how many tasks each worker of the variant runs at once."""
+        return variant.concurrency or self.run.concurrency
+
     def override(  # noqa: PLR0913 - one keyword for each option of the command line
         self,
         *,
@@ -173,6 +179,10 @@ class Scenario:
         base = _shortened(self) if quick else self
         if variants is not None:
             base = narrowed(base, [self.variant(name) for name in variants], self)
+        if concurrency is not None:
+            base = replace(
+                base, variants=tuple(replace(v, concurrency=None) for v in base.variants)
+            )
         changed = replace(
             base,
             matrix={axis: v for axis, v in base.matrix.items() if given.get(axis) is None},

@@ -32,7 +32,7 @@ _WORKLOAD: Final = ("count", "task", "arguments", "payload_bytes", "parts")
 _RUN: Final = ("repetitions", "warmup", "concurrency", "workers", "seed", "queue")
 _QUICK_NUMBERS: Final = ("count", "repetitions", "warmup")
 _QUICK: Final = (*_QUICK_NUMBERS, "seconds", "variants", "matrix")
-_VARIANT: Final = ("framework", "description", "settings", "arguments", "only")
+_VARIANT: Final = ("framework", "description", "settings", "arguments", "only", "concurrency")
 _BOUNDS: Final = {"waiting": ("kind", "seconds"), "cpu": ("kind",)}
 _SLO: Final = ("p99_seconds", "failed_share")
 _NUMBERS: Final = tuple(dict.fromkeys(name for names in PARAMETERS.values() for name in names))
@@ -47,6 +47,7 @@ def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
     workload = _workload(top, load)
     variants = _variants(top, frameworks, load, [part.task for part in workload.parts])
     names = [variant.name for variant in variants]
+    _check_concurrency(top, variants, axes)
     return Scenario(
         name=top.name("name"),
         title=top.text("title"),
@@ -232,7 +233,29 @@ def _variant(
         settings=table.free("settings"),
         arguments=_arguments(table.optional_table("arguments"), tasks),
         only=_axes(table.optional_table("only"), load),
+        concurrency=(
+            table.integer("concurrency", MINIMUM["concurrency"])
+            if "concurrency" in table.values
+            else None
+        ),
     )
+
+
+def _check_concurrency(top: Table, variants: Collection[Variant], axes: Axes) -> None:
+    """Refuse a variant's own concurrency where something else is reckoned by that of the run."""
+    for variant in variants:
+        for other in ("bound", "matrix.concurrency"):
+            there = "bound" in top.values if other == "bound" else "concurrency" in axes
+            if variant.concurrency and there:
+                raise (
+                    top.table("variants")
+                    .table(variant.name)
+                    .problem(
+                        "concurrency",
+                        f"stands beside {other}, which is about that of the run",
+                        "Keep one of the two.",
+                    )
+                )
 
 
 def _headline(top: Table, variants: Collection[str]) -> tuple[str, ...]:

@@ -270,7 +270,7 @@ def settings(scenario: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[st
     """Return what both sides have in common, then what each has of its own."""
     common = {
         "framework": variant["framework"],
-        "concurrency": scenario["run"]["concurrency"],
+        "concurrency": variant.get("concurrency") or scenario["run"]["concurrency"],
         "workers": scenario["run"].get("workers", 1),
         "tasks": scenario["workload"]["count"],
         "warm-up tasks": scenario["run"]["warmup"],

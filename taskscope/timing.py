@@ -100,7 +100,8 @@ def _place(stack: NativeStack, planned: PlannedTiming, session: str) -> _Place:
         "repetition": str(planned.repetition),
         "mode": planned.mode,
     }
-    settings = WorkerSettings(planned.variant.settings, run.concurrency, run.queue, stack.redis_url)
+    concurrency = planned.scenario.concurrency_of(planned.variant)
+    settings = WorkerSettings(planned.variant.settings, concurrency, run.queue, stack.redis_url)
     return _Place(stack, planned, labels, settings, stack.traces / "now")
 
 

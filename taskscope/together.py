@@ -38,7 +38,13 @@ def halve(scenario: Scenario, *, chosen: bool) -> Scenario:
             f"{names}.",
             "Name one variant of each framework with --variant.",
         )
-    return replace(pair, run=replace(pair.run, concurrency=max(1, pair.run.concurrency // 2)))
+    variants = tuple(replace(v, concurrency=_half(v.concurrency)) for v in pair.variants)
+    run = replace(pair.run, concurrency=_half(pair.run.concurrency) or 1)
+    return replace(pair, variants=variants, run=run)
+
+
+def _half(concurrency: int | None) -> int | None:
+    return None if concurrency is None else max(1, concurrency // 2)
 
 
 def steps(cells: Sequence[PlannedCell], *, together: bool) -> list[Step]:
@@ -52,7 +58,9 @@ def steps(cells: Sequence[PlannedCell], *, together: bool) -> list[Step]:
 def shares(step: Step) -> list[Share]:
     """Return what each cell of a step gets, in their order."""
     return [
-        Share(cell.scenario.name, cell.variant.name, cell.scenario.run.concurrency, cores)
+        Share(
+            cell.scenario.name, cell.variant.name, cell.scenario.concurrency_of(cell.variant), cores
+        )
         for cell, cores in zip(step, halves() or ((), ()), strict=True)
     ]
 

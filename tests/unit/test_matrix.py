@@ -14,6 +14,7 @@ from taskscope.phases import phase
 from taskscope.plan import plan
 from taskscope.references import fill
 from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
+from taskscope.together import halve
 
 TEXT = """\
 name = "grid"
@@ -153,6 +154,23 @@ def test_what_is_given_holds_at_every_point(grid: Scenario) -> None:
     assert points(grid.override(concurrency=5, workers=2))[0].name == "grid"
 
 
+def test_a_variant_may_have_a_concurrency_of_its_own() -> None:
+    full = load_scenario("throughput")
+    assert [full.concurrency_of(variant) for variant in full.variants] == [10, 10, 10, 2]
+    given = full.override(concurrency=5)
+    assert {given.concurrency_of(variant) for variant in given.variants} == {5}
+    sides = full.override(variants=["asynctasq", "celery-prefork-cores"])
+    halved = halve(sides, chosen=True)
+    assert [halved.concurrency_of(variant) for variant in halved.variants] == [5, 1]
+
+
+def test_it_does_not_fit_a_matrix_of_concurrencies(tmp_path: Path) -> None:
+    text = TEXT.replace("[variants.one]\n", "[variants.one]\nconcurrency = 3\n")
+    text = text.replace('[bound]\nkind = "waiting"\nseconds = 0.1\n', "")
+    with pytest.raises(UsageError, match=r"stands beside matrix\.concurrency"):
+        _load(tmp_path, text)
+
+
 def test_a_block_has_every_point_with_its_variants_together(grid: Scenario) -> None:
     cells = plan(points(grid))
     assert [cell.repetition for cell in cells] == [1] * 10 + [2] * 10
@@ -210,6 +228,8 @@ def test_a_reference_to_nothing_names_the_nearest() -> None:
         ('how = "Here."', "", "fairness.one.rejected.1.how is missing"),
         ('handicaps = ["None."]', "handicaps = [3]", "fairness.one.handicaps must be a list of te"),
         ("[requires.mock-api]", "[requires.Mock]", "requires.Mock must have a name of"),
+        ("[variants.one]\n", "[variants.one]\nconcurrency = 3\n",
+         "variants.one.concurrency stands beside bound"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(tmp_path: Path, old: str, new: str, cause: str) -> None:

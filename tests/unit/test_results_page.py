@@ -1,5 +1,6 @@
 """docs/results.md is made from runs: what they say stands in it, what they do not say does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -105,6 +106,16 @@ def _burst_tasks(cell: CellRecord) -> pd.DataFrame:
                      "task": "noop", "outcome": "success", "attempt": 1, "scheduled_ns": at[0],
                      "sent_ns": at[0], "started_ns": at[1], "completed_ns": at[2]})  # fmt: skip
     return pd.DataFrame(rows, columns=pd.Index(TASK_COLUMNS)).astype(TASK_COLUMNS)
+
+
+def test_a_burst_whose_audit_failed_says_nothing() -> None:
+    manifest, data = _searched()
+    (whole,) = capacities(manifest, data)
+    assert whole.burst is not None
+    failed = data.audit.assign(ok=data.audit["scenario"] != "stress-burst-a")
+    (found,) = capacities(manifest, replace(data, audit=failed))
+    assert found.burst is None
+    assert (found.valid, found.measured) == (whole.valid - 1, whole.measured)
 
 
 def test_a_capacity_follows_from_the_dataset_alone() -> None:
