@@ -35,10 +35,6 @@ def _note_pid() -> None:
 os.register_at_fork(after_in_child=_note_pid)
 
 
-#: What spans are made of: a SENT record, or an attempt that is complete.
-type Finished = Record | Attempt
-
-
 def describe(error: BaseException) -> Error:
     """Return an exception's type, its message and the end of its stack, whatever it does."""
     name = type(error).__qualname__

@@ -1,106 +1,57 @@
-"""Spans that are written as text, and wait for a thread to bring them to where they go.
+"""Finished records whose spans are not written yet: writing waits until the process has time.
 
-To make the text costs a microsecond or two a span while its attempt has just been read for the
-metrics, and a multiple once that has left the processor's caches and is the garbage collector's. So
-the thread that accounts for the attempts makes it soon, and keeps none of them. What may have to
-wait, for a disk or a receiver, is left to another thread.
+Reading a record for the metrics costs a microsecond, which a scrape must wait for; writing its span
+costs three. Under full load that would slow the tasks that are being measured, so spans wait for a
+calmer moment, and only what exceeds the bound is written meanwhile.
 """
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import batched
+from collections.abc import Callable, Sequence
 
-from instrumentation import spans, vital
-from instrumentation.attempt import Finished
-from instrumentation.sinks import LineSink, QueuedSink
+from instrumentation.attempt import Attempt
+from instrumentation.records import Record
 
 _log = logging.getLogger(__name__)
-_AT_ONCE = 1_024
-#: In characters; a span has about 900, one of a failure perhaps ten thousand.
-_MOST_WAITING = 64_000_000
+_CALM = 500  # new records since the last look that are no load: writing their spans takes 2 ms
+_MOST_WAITING = 20_000  # about 12 MB
 
-type Line = tuple[str, int]
+#: A SENT record, or an attempt that is complete.
+type Finished = Record | Attempt
+type SpanSink = Callable[[Sequence[Finished]], int]
 
 
 class Backlog:
-    """Takes SENT records and complete attempts; `write` gives their spans to the sink.
+    """Holds records back from `write_spans`, which returns how many spans it had to drop."""
 
-    What is too much is dropped, counted, and said once. Where the sink itself may drop some,
-    failures and the slowest tasks go first.
-    """
-
-    def __init__(self, system: str, resource: Mapping[str, spans.Value], sink: LineSink) -> None:
-        self._system, self._resource, self._sink = system, resource, sink
-        self._vital: list[Line] = []
-        self._others: list[Line] = []
-        self._waiting = self._dropped = 0
-        self._complained = False
+    def __init__(self, write_spans: SpanSink) -> None:
+        self._write_spans = write_spans
+        self._waiting: list[Finished] = []
+        self._new = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
-    def add(self, records: Sequence[Finished]) -> int:
-        """Take what has finished; return how many spans were dropped since the last time."""
-        if records and self._sink.wanted():
-            for some in batched(records, _AT_ONCE):
-                self._add(some)
+    def add(self, records: Sequence[Finished]) -> None:
+        """Take new records."""
         with self._lock:
-            dropped, self._dropped = self._dropped, 0
-        return dropped
+            self._waiting += records
+            self._new += len(records)
 
-    def _add(self, records: Sequence[Finished]) -> None:
-        if self._waiting > _MOST_WAITING:
-            self._drop(len(records))
-            if not self._complained:
-                _log.error("spans are being dropped: they are not written as fast as they come")
-                self._complained = True
-            return
-        try:
-            first, then = self._encoded(records)
-        except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
-            _log.exception("%d spans were dropped: they could not be written", len(records))
-            self._drop(len(records))
-            return
-        with self._lock:
-            self._vital += first
-            self._others += then
-            self._waiting += sum(len(line) for line, _ in [*first, *then])
-
-    def _encoded(self, records: Sequence[Finished]) -> tuple[list[Line], list[Line]]:
-        """Return the lines that must survive, and the others."""
-        if not isinstance(self._sink, QueuedSink):
-            return [], list(self._lines(records))
-        survivors, others = vital.split(records)
-        return list(self._lines(survivors)), list(self._lines(others))
-
-    def _lines(self, records: Sequence[Finished]) -> Iterator[Line]:
-        return spans.lines(records, self._system, self._resource)
-
-    def _drop(self, count: int) -> None:
-        with self._lock:
-            self._dropped += count
-
-    def write(self) -> None:
-        """Give all that waits to the sink."""
+    def write(self, *, final: bool) -> int:
+        """Write the records whose time has come; return how many spans were dropped."""
         with self._writing:
-            with self._lock:
-                first, then, taken = self._vital, self._others, self._waiting
-                self._vital, self._others = [], []
-            self._write(first, vital=True)
-            self._write(then, vital=False)
-            with self._lock:
-                self._waiting -= taken
+            ready = self._due(final=final)
+            try:
+                return self._write_spans(ready)  # if it is nothing, too: drops are told late
+            except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
+                _log.exception("%d spans were dropped: they could not be written", len(ready))
+                return len(ready)
 
-    def _write(self, lines: list[Line], *, vital: bool) -> None:
-        try:
-            dropped = self._sink.write(lines, vital=vital)
-        except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
-            dropped = sum(count for _, count in lines)
-            _log.exception("%d spans were dropped: they could not be written", dropped)
-        self._drop(dropped)
-
-    def close(self) -> int:
-        """Write the last, and give the sink its time; return how many spans were dropped."""
-        self.write()
-        self._drop(self._sink.close())
-        return self.add(())
+    def _due(self, *, final: bool) -> list[Finished]:
+        with self._lock:
+            waiting = len(self._waiting)
+            calm = final or self._new <= _CALM
+            due = waiting if calm else max(0, waiting - _MOST_WAITING)
+            ready, self._waiting = self._waiting[:due], self._waiting[due:]
+            self._new = 0
+            return ready

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any, cast
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instrumentation import finished
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.children import Children
 from instrumentation.exemplars import Exemplars
 from instrumentation.finished import Batch, Instants, Labels
@@ -39,13 +40,12 @@ _MOST_UNACKNOWLEDGED = 100_000
 class Collector:
     """Series and spans of one worker or producer.
 
-    `take_spans` gets what has finished, and returns how many spans had to be dropped by then.
+    `write_spans` gets the finished records of each drain and returns how many spans it had to drop.
     """
 
-    def __init__(self, recorder: Recorder, take_spans: Callable[[Sequence[Finished]], int]) -> None:
+    def __init__(self, recorder: Recorder, write_spans: SpanSink) -> None:
         self._recorder = recorder
-        self._take_spans = take_spans
-        self._finished: list[Finished] = []
+        self._backlog = Backlog(write_spans)
         self._children = Children()
         self._exemplars = Exemplars()
         self._lock = threading.Lock()
@@ -61,8 +61,7 @@ class Collector:
     def exposition(self, *, openmetrics: bool = False) -> str:
         """Account for all records so far, then write all series in the Prometheus text format.
 
-        Or as OpenMetrics without its end mark, where exemplars tell the slowest since the last. It
-        does not wait for spans.
+        Or as OpenMetrics without its end mark, where exemplars tell the slowest since the last.
         """
         with self._lock:
             self._account(final=False)
@@ -73,19 +72,19 @@ class Collector:
         if self._lock.acquire(blocking=False):
             try:
                 self._account(final=False)
-                self._hand_over()
             finally:
                 self._lock.release()
 
     def drain(self, *, final: bool = False) -> None:
-        """Account for all records so far; `final` also gives up waiting for acknowledgements."""
+        """Account for all records so far, and write the spans whose time has come.
+
+        `final` also gives up waiting for acknowledgements and for a calmer moment.
+        """
         with self._lock:
             self._account(final=final)
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        finished, self._finished = self._finished, []
-        self._counters["spans_dropped"][()] += self._take_spans(finished)
+        dropped = self._backlog.write(final=final)
+        with self._lock:
+            self._counters["spans_dropped"][()] += dropped
 
     def _account(self, *, final: bool) -> None:
         self._children.look()
@@ -104,7 +103,7 @@ class Collector:
             self._exemplars.look(labels, at, lambda place: ended[place].carrier)
         complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
-        self._finished += [*by_kind[SENT], *complete]
+        self._backlog.add([*by_kind[SENT], *complete])
 
     def _count_starts(self, records: list[Record], done: Batch) -> None:
         """Count starts, and note the first after a second without any task.

@@ -22,8 +22,8 @@ class LineSink(Protocol):
     def wanted(self) -> bool:
         """Tell whether anybody wants spans now: if not, none need to be made."""
 
-    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
-        """Write the lines; never raise. Vital ones go first where not all can be taken."""
+    def write(self, lines: Iterable[tuple[str, int]]) -> int:
+        """Write the lines; never raise."""
 
     def close(self) -> int:
         """Write what is still held; return how many spans were dropped since the last `write`."""
@@ -35,7 +35,7 @@ class NullSink:
     def wanted(self) -> bool:
         return False
 
-    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:  # noqa: ARG002
+    def write(self, lines: Iterable[tuple[str, int]]) -> int:  # noqa: ARG002
         return 0
 
     def close(self) -> int:
@@ -53,7 +53,7 @@ class FileSink:
     def wanted(self) -> bool:
         return True
 
-    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:  # noqa: ARG002
+    def write(self, lines: Iterable[tuple[str, int]]) -> int:
         dropped = 0
         for line, spans in lines:
             try:

@@ -14,7 +14,8 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from instrumentation import finished, spantable
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
 from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, Error, Record
 

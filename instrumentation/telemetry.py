@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import util
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as open_latest
 
-from instrumentation import settings
-from instrumentation.attempt import Finished
-from instrumentation.backlog import Backlog
+from instrumentation import settings, spans, vital
+from instrumentation.backlog import Finished
 from instrumentation.collector import Collector
 from instrumentation.destination import choose
 from instrumentation.recorder import Recorder
 from instrumentation.server import Announcement, MetricsServer
 from instrumentation.settings import Environ, read
+from instrumentation.sinks import QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
@@ -50,9 +50,8 @@ class Telemetry:
         self._system = system
         self._registry = registry
         self.resource = settings.resource(environ, system)
-        sink = choose(environ, tracer_provider, f"{self._file_name()}.jsonl")
-        self._backlog = Backlog(system, self.resource, sink)
-        self._collector = Collector(self.recorder, self._take_spans)
+        self._sink = choose(environ, tracer_provider, f"{self._file_name()}.jsonl")
+        self._collector = Collector(self.recorder, self._write_spans)
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
         self._busy = self._started = self._served = False
@@ -123,7 +122,7 @@ class Telemetry:
         if self._server:
             self._server.close()
         self._drain(final=True)
-        if dropped := self._backlog.close():
+        if dropped := self._sink.close():
             _log.error("%d spans could not be sent before the end", dropped)
 
     def _forked(self) -> bool:
@@ -170,17 +169,24 @@ class Telemetry:
     def _drain(self, *, final: bool = False) -> None:
         """Drain whatever happens: a defect here must neither end the thread nor the process."""
         try:
-            self._backlog.write()
             self._collector.drain(final=final)
-            self._backlog.write()
             if self._busy and not final:
                 self.serve()  # now there is something to see
         except Exception:  # noqa: BLE001 - that is the point
             _log.exception("task telemetry was lost")
 
-    def _take_spans(self, finished: Sequence[Finished]) -> int:
-        self._busy |= bool(finished)
-        return self._backlog.add(finished)
+    def _write_spans(self, records: Sequence[Finished]) -> int:
+        self._busy |= bool(records)
+        if not self._sink.wanted():
+            records = ()
+        if not isinstance(self._sink, QueuedSink):
+            return self._sink.write(self._lines(records))
+        survivors, others = vital.split(records)
+        dropped = self._sink.write(self._lines(survivors), vital=True)
+        return dropped + self._sink.write(self._lines(others))
+
+    def _lines(self, records: Sequence[Finished]) -> Iterator[tuple[str, int]]:
+        return spans.lines(records, self._system, self.resource)
 
 
 def _close_with_process(telemetry: Telemetry) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from instrumentation import finished
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
 from instrumentation.records import SUCCESS
 
-_SLOWEST = 20  # of each batch, which is a thousand tasks or what came within a second or two
+_SLOWEST = 20  # of each drain, which is a second or two
 
 
 def split(records: Sequence[Finished]) -> tuple[list[Finished], list[Finished]]:

@@ -15,7 +15,7 @@ from extract.overhead import Mark, Marks
 from taskscope.cputime import tree_cpu_seconds
 
 POLL_SECONDS: Final = 0.01
-#: After the drain, the last spans are written: within two seconds, or the 5 s after which
+#: After the drain, spans are written that waited for a calm moment, or for the 5 s after which
 #: OpenTelemetry's SDK sends an incomplete batch.
 SETTLE_SECONDS: Final = 6.0
 #: Then what an idle worker uses is measured: over a multiple of the scrape interval.

@@ -31,7 +31,7 @@ class Sender:
 
     def flush(self) -> str:
         """Write the spans; return the metrics."""
-        self.telemetry._drain()
+        self.telemetry._collector.drain()
         return self.telemetry._exposition()
 
 

@@ -1,14 +1,15 @@
 """From records to series: exact counts, honest labels, and a page that Prometheus reads."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from workers import Scrape
 
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished, SpanSink
 from instrumentation.carrier import pack
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
@@ -32,20 +33,20 @@ NOW = 1_800_000_000 * SECOND
 
 
 class Bench:
-    """A collector with its recorder and what it gave to be written as spans."""
+    """A collector with its recorder and the spans it wrote."""
 
-    def __init__(self, take: Callable[[Sequence[Finished]], int] | None = None) -> None:
+    def __init__(self, write: SpanSink | None = None) -> None:
         self.recorder = Recorder()
-        self.given: list[Finished] = []
-        self.collector = Collector(self.recorder, take or self._take)
+        self.written: list[Finished] = []
+        self.collector = Collector(self.recorder, write or self._write)
 
-    def _take(self, finished: Sequence[Finished]) -> int:
-        self.given += finished
+    def _write(self, records: Sequence[Finished]) -> int:
+        self.written += records
         return 0
 
     @property
     def attempts(self) -> list[Attempt]:
-        return [record for record in self.given if isinstance(record, Attempt)]
+        return [record for record in self.written if isinstance(record, Attempt)]
 
     def scrape(self, *records: Record) -> Scrape:
         for record in records:
@@ -121,7 +122,7 @@ def test_an_acknowledgement_completes_its_attempt() -> None:
     bench = Bench()
     pending = (NOW, NOW, NOW, NOW, NOW + MS, ACK_PENDING)
     assert bench.scrape(done(*pending)).total("taskqueue_execution_seconds_count") == 1
-    assert not bench.given
+    assert not bench.written
     scrape = bench.scrape(
         (ACKED, "other", 1, NOW),
         (ACKED, "1", 2, NOW),
@@ -212,14 +213,23 @@ def test_losses_show() -> None:
     assert scrape.total("taskqueue_spans_dropped_total") == 2
 
 
+def test_a_sink_that_breaks_costs_spans_and_nothing_else() -> None:
+    def broken(_records: Sequence[Record]) -> int:
+        raise RuntimeError
+
+    scrape = Bench(broken).scrape(done(0, 0, 0, NOW, NOW, 0))
+    assert scrape.total("taskqueue_spans_dropped_total") == 1
+    assert scrape.total("taskqueue_execution_seconds_count") == 1
+
+
 def test_a_scrape_does_not_wait_for_spans() -> None:
     bench = Bench()
     bench.recorder.append(done(0, NOW, NOW, NOW, NOW + MS, 0))
     page = bench.collector.exposition()
     assert Scrape(page).total("taskqueue_execution_seconds_count") == 1
-    assert not bench.given
-    bench.collector.keep_up()
-    assert len(bench.given) == 1
+    assert not bench.written
+    bench.collector.drain()
+    assert len(bench.written) == 1
 
 
 @given(st.text(max_size=15), st.text(max_size=15))

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from workers import parse_line, spans_of
 
 from instrumentation import live, spans
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
 from instrumentation.carrier import pack
 from instrumentation.ids import SpanIds
 from instrumentation.provider import ProviderSink
@@ -122,9 +123,9 @@ def test_what_cannot_be_handed_over_is_counted_and_said_once(
 def test_the_applications_provider_may_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = InMemorySpanExporter()
     telemetry = Telemetry("celery", {})
-    telemetry._backlog.add(RECORDS[:2])
+    telemetry._write_spans(RECORDS[:2])
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider(exporter))
-    telemetry._backlog.add(RECORDS[:1])
+    telemetry._write_spans(RECORDS[:1])
     telemetry.close()
     assert [span.name for span in exporter.get_finished_spans()] == ["send shop"]
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from workers import CONSUMER, ERROR, INTERNAL, PRODUCER, parse_line
 
 from instrumentation import spans
-from instrumentation.attempt import Attempt, Finished
+from instrumentation.attempt import Attempt
+from instrumentation.backlog import Finished
 from instrumentation.carrier import pack
 from instrumentation.ids import SpanIds
 from instrumentation.records import FAILURE, RETRY, REVOKED, SENT, SUCCESS, Error, Record
