@@ -37,7 +37,7 @@ def test_the_headline_is_one_line_and_says_which_cell_of_how_many() -> None:
     view, shown = watch()
     view.phase("measuring")
     (line,) = shown.getvalue().splitlines()
-    assert line.startswith("cell 1 of 30 · throughput · ")
+    assert line.startswith("cell 1 of 40 · throughput · ")
     assert "time left" in line
 
 
@@ -60,6 +60,6 @@ def test_two_sides_at_once_are_named_together_and_that_is_no_fault() -> None:
     (pair, *_) = steps(cells, together=True)
     view.step(1, pair)
     view.phase("measuring")
-    assert "pair 1 of 30 · throughput · asynctasq and celery-prefork-late-ack" in shown.getvalue()
+    assert "pair 1 of 40 · throughput · asynctasq and celery-prefork-late-ack" in shown.getvalue()
     view.finished([replace(cell.record(), problems=(PROBLEM,)) for cell in pair])
     assert "invalid" not in shown.getvalue()
