@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from extract import deciding, words
+from extract import clock_doubts, deciding, words
 from extract.deciding import Sure
+from extract.doubts import Doubt
 from extract.judge import compare_all
 from extract.report.figures import middle
 from extract.report.view import Run, View
@@ -65,19 +66,26 @@ def answer(run: Run, view: View) -> Answer:
     return Answer(deciding.choose(compared), primary, headline, others)
 
 
+def clocks(run: Run, view: View) -> dict[str, list[Doubt]]:
+    """Return, by variant, how far clocks of other hosts are off: crossing intervals contain it."""
+    found = {v: list(clock_doubts.doubts(run.data.clocks, view.name, [v])) for v in view.variants}
+    return {variant: doubts for variant, doubts in found.items() if doubts}
+
+
 def _claims(run: Run, view: View, baseline: str) -> Iterator[Claim]:
     results, audit = (t[t["scenario"] == view.name] for t in (run.data.results, run.data.audit))
     if baseline not in set(results["variant"]):
         return
     known = set(results["variant"]) | set(audit["variant"])
     figures = deciding.metrics(results[results["source"] == "promql"])
+    off = {(view.name, variant): doubts for variant, doubts in clocks(run, view).items()}
     # The headline pair is a family by itself: what else was measured makes no claim of it harder.
     for challengers in ([view.variants[0]], view.variants[2:]):
         found = {
             (c.challenger.variant, c.metric): c
             for c in compare_all(
                 results, audit, baseline=baseline, metrics=figures, timed=run.overhead,
-                challengers=[v for v in challengers if v in known],
+                challengers=[v for v in challengers if v in known], known=off,
             )
         }  # fmt: skip
         for variant in challengers:

@@ -185,9 +185,14 @@ def _timeline(view: View, timeline: queries.Timeline) -> Chart:
         for variant, repetition, seconds, value in zip(*columns, strict=True)
     ]  # fmt: skip
     origin = f"query {timeline.name}, by PromQL"
+    name = timeline.name.replace("_", "-")
+    title = timeline.name.replace("_", " ").capitalize().replace("cpu", "CPU")
+    if not rows:
+        text = "No scrape has any: the processes ran on another host, or were not measured."
+        return Chart(name, title, f"{timeline.meaning} {text}")
     return Chart(
-        timeline.name.replace("_", "-"),
-        timeline.name.replace("_", " ").capitalize().replace("cpu", "CPU"),
+        name,
+        title,
         f"{timeline.meaning} Sampled each second.",
         origin,
         spec.fill("timeline", rows, view.variants, origin, unit),

@@ -12,8 +12,9 @@ import jinja2
 import vl_convert
 
 import queries
+from extract.doubts import Doubt
 from extract.report import background, by_class, figures
-from extract.report.answers import Answer, answer
+from extract.report.answers import Answer, answer, clocks
 from extract.report.charts import charts
 from extract.report.families import Family, families
 from extract.report.flame import Flame, profiles
@@ -44,6 +45,8 @@ class Section:
     settings: list[background.Setting]
     slowest: list[Slowest]
     profiles: list[Flame]
+    #: How far clocks of other hosts are off, by variant.
+    clocks: dict[str, list[Doubt]]
 
     @property
     def stages(self) -> dict[str, str]:
@@ -93,6 +96,7 @@ def _section(run: Run, view: View) -> Section:
         background.settings(view),
         list(waterfalls(view)),
         list(profiles(run, view)),
+        clocks(run, view),
     )
 
 

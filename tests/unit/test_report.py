@@ -13,7 +13,7 @@ import pytest
 from frames import attempt, calm, frame
 from reports import FASTER, START, run
 
-from extract import report
+from extract import clocks, report
 from extract.manifest import Problem, ProfileRecord
 from extract.report import distributions
 from extract.report.answers import answer
@@ -100,6 +100,39 @@ def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
     assert "default-src 'none'" in text
     assert "unsafe-eval" not in text
     assert not [a for a in ('src="http', "src='http", 'href="http', "@import") if a in text]
+
+
+def test_clocks_of_other_hosts_stand_on_the_page(tmp_path: Path) -> None:
+    made = run({"s": (FASTER, {})})
+    off = {
+        **made.manifest.cells[0].labels("x"), "repetition": 1, "host": "elsewhere",
+        "reference": "here", "offset_ns": 350_000_000, "uncertainty_ns": 1_000, "pings": 20,
+        "least_wait_ns": 400_000_000,
+    }  # fmt: skip
+    crossed = replace(made, data=replace(made.data, clocks=clocks.frame([off])))
+    for path in report.write(tmp_path / "crossed", crossed)[:2]:
+        text = path.read_text()
+        assert "the clock of elsewhere is 350 ms ahead of that of here" in text
+        assert "Synchronise the clocks" in text
+    (claim,) = (c for c in answer(crossed, only(crossed)).claims if "p99" in c.comparison.metric)
+    assert "clocks" in {doubt.kind for doubt in claim.comparison.doubts}
+    for path in report.write(tmp_path / "one-host", made)[:2]:
+        assert "Synchronise the clocks" not in path.read_text()
+
+
+def test_a_timeline_without_samples_says_so(tmp_path: Path) -> None:
+    made = run({"s": (FASTER, {})})
+    rows = made.data.timeline
+    name = str(rows["metric"].iloc[0])
+    less = replace(made, data=replace(made.data, timeline=rows[rows["metric"] != name]))
+    (whole,), (empty,) = (
+        [chart for chart in charts(only(one)) if chart.name == name.replace("_", "-")]
+        for one in (made, less)
+    )
+    assert (whole.spec is None, empty.spec is None) == (False, True)
+    assert "No scrape has any" in empty.caption
+    assert "No scrape has any" not in whole.caption
+    assert not [path for path in report.write(tmp_path, less) if whole.name in path.name]
 
 
 def test_an_invalid_cell_is_left_out_and_says_why(tmp_path: Path) -> None:
