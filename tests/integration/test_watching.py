@@ -82,6 +82,12 @@ FIRING = 'ALERTS{alertstate="firing"}'
 type Ask = Callable[..., Any]
 
 
+def _get(url: str, path: str, parameters: Mapping[str, object]) -> Any:
+    answer = requests.get(f"{url}/api/v1/{path}", params=dict(parameters), timeout=30)
+    assert answer.ok, (parameters, answer.text)
+    return answer.json()["data"]
+
+
 @dataclass(frozen=True)
 class Watched:
     """The run, what its processes told Prometheus, on which cores they ran, and its series."""
@@ -99,9 +105,7 @@ class Watched:
         return end - 20, end
 
     def get(self, path: str, **parameters: object) -> Any:
-        answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30)
-        assert answer.ok, (parameters, answer.text)
-        return answer.json()["data"]
+        return _get(self.url, path, parameters)
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +156,7 @@ def _answered(
     """
     path, parameters = question.request(chosen, *span)
     found = ask(path, **parameters)
-    named = {name: chosen[name] for name in ("left", "right") if f"${name}" in question.text}
-    asked = set(named.values() or [chosen["variant"]]) - {""}
+    asked = _about(question, chosen) - {""}
     if question.kind == "labels":
         return asked if found else set()
     return {
@@ -197,9 +200,7 @@ class InTurn:
     url: str
 
     def get(self, path: str, **parameters: object) -> Any:
-        answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30)
-        assert answer.ok, (parameters, answer.text)
-        return answer.json()["data"]
+        return _get(self.url, path, parameters)
 
 
 @pytest.fixture(scope="module")
