@@ -1,7 +1,6 @@
 """A matrix in words: its points one below the other, a section for each figure that decides."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 from taskscope import rows
 from taskscope.rows import Row
@@ -10,13 +9,11 @@ from taskscope.summary import Comparison
 
 def groups(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
     """Yield the points of each matrix that compare the same two together, all others alone."""
-    for (family, *_), members in groupby(comparisons, _belongs):
-        together = list(members)
-        yield from [together] if family else ([one] for one in together)
-
-
-def _belongs(comparison: Comparison) -> tuple[str, str, str]:
-    return (comparison.family if comparison.second else "", comparison.first, comparison.second)
+    found: dict[tuple[str, str, str], list[Comparison]] = {}
+    for one in comparisons:
+        name = one.family if one.family and one.second else f"alone: {len(found)}"
+        found.setdefault((name, one.first, one.second), []).append(one)
+    yield from found.values()
 
 
 def title(group: Sequence[Comparison]) -> str:

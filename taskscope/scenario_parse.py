@@ -243,19 +243,13 @@ def _variant(
 
 def _check_concurrency(top: Table, variants: Collection[Variant], axes: Axes) -> None:
     """Refuse a variant's own concurrency where something else is reckoned by that of the run."""
+    reckoned = {"bound": "bound" in top.values, "matrix.concurrency": "concurrency" in axes}
+    others = [name for name, there in reckoned.items() if there]
     for variant in variants:
-        for other in ("bound", "matrix.concurrency"):
-            there = "bound" in top.values if other == "bound" else "concurrency" in axes
-            if variant.concurrency and there:
-                raise (
-                    top.table("variants")
-                    .table(variant.name)
-                    .problem(
-                        "concurrency",
-                        f"stands beside {other}, which is about that of the run",
-                        "Keep one of the two.",
-                    )
-                )
+        if variant.concurrency and others:
+            table = top.table("variants").table(variant.name)
+            cause = f"stands beside {others[0]}, which is about that of the run"
+            raise table.problem("concurrency", cause, "Keep one of the two.")
 
 
 def _headline(top: Table, variants: Collection[str]) -> tuple[str, ...]:

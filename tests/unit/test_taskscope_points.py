@@ -87,6 +87,8 @@ def test_only_points_of_the_same_pair_stand_together(summary: Summary) -> None:
     assert sizes(one, other, alone, alone) == [2, 1, 1]
     assert sizes(one, replace(other, first="c")) == [1, 1]
     assert sizes(one, replace(other, family="else")) == [1, 1]
+    side = replace(one, first="c"), replace(other, first="c")
+    assert sizes(one, side[0], other, side[1]) == [2, 2]  # as a comparison with a baseline has them
 
 
 def test_a_doubt_is_said_once_with_the_number_of_its_points(tmp_path: Path) -> None:
