@@ -6,6 +6,7 @@ import tempfile
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from time import perf_counter, process_time
 
 import httpx
@@ -24,6 +25,7 @@ _LIMITS: Mapping[str, httpx.Limits] = {
 }
 _PLACES = (10, 50, 100)
 _EACH = 20
+_REPETITIONS = 5
 
 
 async def drive(url: str, limits: httpx.Limits, places: int) -> tuple[float, float]:
@@ -42,7 +44,7 @@ async def drive(url: str, limits: httpx.Limits, places: int) -> tuple[float, flo
 
 
 def main() -> None:
-    """Print a line for each limit and concurrency."""
+    """Print a line for each limit and concurrency: medians of interleaved repetitions."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as place:
@@ -50,10 +52,16 @@ def main() -> None:
         try:
             server.wait_ready(lambda: _healthy(url), 30)
             for places in _PLACES:
-                for name, limits in _LIMITS.items():
-                    rate, cpu = asyncio.run(drive(url, limits, places))
+                taken: dict[str, list[tuple[float, float]]] = {name: [] for name in _LIMITS}
+                for _ in range(_REPETITIONS):
+                    for name, limits in _LIMITS.items():
+                        taken[name].append(asyncio.run(drive(url, limits, places)))
+                for name, figures in taken.items():
+                    rates, cpu = zip(*figures, strict=True)
                     sys.stdout.write(
-                        f"{places} at once, {name}: {rate:,.0f}/s, {cpu * 1e3:.2f} ms CPU each\n"
+                        f"{places} at once, {name}: {median(rates):,.0f}/s "
+                        f"({min(rates):,.0f} to {max(rates):,.0f}), "
+                        f"{median(cpu) * 1e3:.2f} ms CPU each\n"
                     )
         finally:
             server.stop(5)

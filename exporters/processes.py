@@ -16,10 +16,11 @@ import psutil
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from exporters import memory
 from exporters.roles import Roles, parse_roles, roots_by_pid, with_monitor
 
 
-class Process(Protocol):
+class Process(memory.Process, Protocol):
     """The part of psutil.Process that is used."""
 
     @property
@@ -29,25 +30,22 @@ class Process(Protocol):
     def create_time(self) -> float: ...
     def oneshot(self) -> AbstractContextManager[None]: ...
     def cpu_times(self) -> Any: ...
-    def memory_info(self) -> Any: ...
     def status(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process, or several together, have used (CPU) and use (the rest)."""
+    """The CPU time that a process, or several together, have used, and which of them are live."""
 
     user_seconds: float = 0.0
     system_seconds: float = 0.0
-    resident_bytes: int = 0
-    processes: int = 0
+    live: tuple[Process, ...] = ()
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             self.user_seconds + other.user_seconds,
             self.system_seconds + other.system_seconds,
-            self.resident_bytes + other.resident_bytes,
-            self.processes + other.processes,
+            self.live + other.live,
         )
 
 
@@ -97,14 +95,12 @@ def usage(process: Process) -> Usage:
         with process.oneshot():
             cpu = process.cpu_times()
             zombie = process.status() == psutil.STATUS_ZOMBIE
-            resident = 0 if zombie else process.memory_info().rss
     except psutil.NoSuchProcess:
         return Usage()
     return Usage(
         user_seconds=cpu.user + cpu.children_user,
         system_seconds=cpu.system + cpu.children_system,
-        resident_bytes=resident,
-        processes=int(not zombie),
+        live=() if zombie else (process,),
     )
 
 
@@ -149,33 +145,40 @@ class ProcessSource:
         self._process_iter = process_iter
         self._own_pid = os.getpid() if own_pid is None else own_pid
         self._ledger = CpuLedger()
+        self._memory: dict[str, memory.ProportionalMemory] = defaultdict(memory.ProportionalMemory)
 
     def collect(self) -> list[Metric]:
         """Read now. Raises OSError or RolesError for the file, psutil.Error for the processes."""
         roles = parse_roles(self._roles_file.read_text(encoding="utf-8"))
         reading = read(with_monitor(roles, self._own_pid), self._process_iter(["ppid"]))
-        return emit(self._ledger.update(reading), reading)
+        cpu_seconds = self._ledger.update(reading)
+        live = {role: sum(trees.values(), Usage()).live for role, trees in reading.items()}
+        memory_bytes = {role: self._memory[role].update(live[role]) for role in live}
+        return emit(cpu_seconds, memory_bytes, {role: len(live[role]) for role in live})
 
 
-def emit(cpu_seconds: Mapping[str, tuple[float, float]], reading: Reading) -> list[Metric]:
+def emit(
+    cpu_seconds: Mapping[str, tuple[float, float]],
+    memory_bytes: Mapping[str, int],
+    live: Mapping[str, int],
+) -> list[Metric]:
     """Name the metrics. A role without live processes uses no memory but keeps its CPU time."""
     cpu = CounterMetricFamily(
         "taskqueue_process_cpu_seconds",
         "CPU time of the role's process trees, processes that have ended included.",
         labels=["role", "mode"],
     )
-    resident = GaugeMetricFamily(
-        "taskqueue_process_resident_memory_bytes",
-        "Sum of the resident sets of the role's live processes; shared pages count in each.",
+    proportional = GaugeMetricFamily(
+        "taskqueue_process_memory_bytes",
+        "Memory of the role's live processes (sum of PSS: a page that they share counts once).",
         labels=["role"],
     )
     processes = GaugeMetricFamily(
         "taskqueue_processes", "Live processes of the role.", labels=["role"]
     )
     for role, (user, system) in cpu_seconds.items():
-        now = sum(reading.get(role, {}).values(), Usage())
         cpu.add_metric([role, "user"], user)
         cpu.add_metric([role, "system"], system)
-        resident.add_metric([role], now.resident_bytes)
-        processes.add_metric([role], now.processes)
-    return [cpu, resident, processes]
+        proportional.add_metric([role], memory_bytes.get(role, 0))
+        processes.add_metric([role], live.get(role, 0))
+    return [cpu, proportional, processes]

@@ -17,7 +17,7 @@ from exporters.roles import RolesError, parse_roles, roots_by_pid, with_monitor
 
 
 class FakeProcess:
-    """A process table entry: own CPU, reaped children's CPU, resident memory."""
+    """A process table entry: own CPU, reaped children's CPU, memory."""
 
     def __init__(
         self, pid: int, ppid: int, user: float = 1.0, *, reaped: float = 0.0, state: str = "running"
@@ -40,8 +40,8 @@ class FakeProcess:
             raise psutil.NoSuchProcess(self.pid)
         return self._cpu
 
-    def memory_info(self) -> SimpleNamespace:
-        return SimpleNamespace(rss=100)
+    def memory_full_info(self) -> SimpleNamespace:
+        return SimpleNamespace(pss=100)
 
     def status(self) -> str:
         return self._state
@@ -56,7 +56,7 @@ def test_a_tree_is_the_root_with_all_descendants_and_nothing_else() -> None:
 
     reading = read({"worker": (2,)}, table)
 
-    assert total(reading["worker"]) == Usage(3.0, 1.5, 300, 3)
+    assert total(reading["worker"]) == Usage(3.0, 1.5, tuple(table[:3]))
 
 
 def test_a_listed_descendant_counts_in_its_own_role_only() -> None:
@@ -64,18 +64,18 @@ def test_a_listed_descendant_counts_in_its_own_role_only() -> None:
 
     reading = read({"generator": (2,), "worker": (3,)}, table)
 
-    assert total(reading["generator"]).processes == 2
-    assert total(reading["worker"]).processes == 2
+    assert len(total(reading["generator"]).live) == 2
+    assert len(total(reading["worker"]).live) == 2
 
 
-def test_reaped_children_count_and_the_dead_use_no_memory() -> None:
+def test_reaped_children_count_and_the_dead_are_not_live() -> None:
     table = [
         FakeProcess(2, 1, reaped=10.0),
         FakeProcess(3, 2, 5.0, state=psutil.STATUS_ZOMBIE),
         FakeProcess(4, 2, 99.0, state="gone"),
     ]
 
-    assert total(read({"worker": (2,)}, table)["worker"]) == Usage(16.0, 8.0, 100, 1)
+    assert total(read({"worker": (2,)}, table)["worker"]) == Usage(16.0, 8.0, (table[0],))
 
 
 def test_parents_are_read_before_their_children_even_with_higher_ids() -> None:
@@ -172,11 +172,11 @@ def test_a_role_without_processes_has_zeros_and_the_file_is_read_at_every_scrape
     without = scrape({"worker": []})
 
     assert with_worker["taskqueue_process_cpu_seconds_total", "worker", "user"] == 4.0
-    assert with_worker["taskqueue_process_resident_memory_bytes", "worker"] == 100
+    assert with_worker["taskqueue_process_memory_bytes", "worker"] == 100
     assert with_worker["taskqueue_processes", "monitoring"] == 1
     assert without["taskqueue_process_cpu_seconds_total", "worker", "user"] == 4.0
     assert without["taskqueue_process_cpu_seconds_total", "worker", "system"] == 2.0
-    assert without["taskqueue_process_resident_memory_bytes", "worker"] == 0
+    assert without["taskqueue_process_memory_bytes", "worker"] == 0
     assert without["taskqueue_processes", "worker"] == 0
 
 
