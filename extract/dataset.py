@@ -74,11 +74,15 @@ def derive(directory: Path, manifest: Manifest, prometheus: PrometheusConnect) -
 
 
 def _audit(manifest: Manifest, results: pd.DataFrame) -> pd.DataFrame:
+    required = {scenario["name"]: scenario.get("requires", ()) for scenario in manifest.scenarios}
     rows = [
         {**cell.labels(manifest.session), "repetition": cell.repetition, **asdict(finding)}
         for cell in manifest.cells
         for finding in audit(
-            cell, figures(results, cell, "promql"), figures(results, cell, "traces")
+            cell,
+            figures(results, cell, "promql"),
+            figures(results, cell, "traces"),
+            required.get(cell.scenario, ()),
         )
     ]
     return pd.DataFrame(rows, columns=_AUDIT_COLUMNS)

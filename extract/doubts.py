@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from extract.blocks import Block, Pair, Values
@@ -17,10 +18,12 @@ _TIMED = {"throughput": THROUGHPUT, "worker_cpu_per_1000": CPU}
 #: A shift matters that could be this share of what is found.
 _MATTERS = 0.5
 _LEAST = -0.999  # no shift takes away everything
+#: A worker that gets through so much of what its client sends had to wait for it.
+_STARVED = 0.95
 
 type Kind = Literal[
     "invalid cells", "incomplete blocks", "few blocks", "noisy", "two modes", "outliers",
-    "below resolution", "within resolution", "ledger", "clocks",
+    "below resolution", "within resolution", "ledger", "clocks", "client bound",
     "different times", "different machines", "different versions", "different settings",
 ]  # fmt: skip
 
@@ -127,6 +130,26 @@ def of_resolution(pair: Pair, found: Contrast | None) -> Iterator[Doubt]:
 
 
 _EXACT = "Compare the figures of the traces, which are exact (--source traces)."
+
+
+def of_client(throughput: Values, sent: Values | None, late: Values | None) -> Iterator[Doubt]:
+    """Yield a doubt where a worker was no slower than the client, so that its own rate is unknown.
+
+    `sent` is the enqueue rate and `late` the lateness of the same variant: with a schedule to be
+    late for, the worker is meant to keep up with the client.
+    """
+    if sent is None or late is not None:
+        return
+    both = [(throughput.by_block[b], sent.by_block[b]) for b in throughput.by_block
+            if sent.by_block.get(b)]  # fmt: skip
+    if both and median(done / given for done, given in both) >= _STARVED:
+        done, given = (median(rates) for rates in zip(*both, strict=True))
+        yield Doubt(
+            "client bound",
+            f"{throughput.variant}: {done:,.0f} tasks/s were completed, and {given:,.0f} sent: its "
+            "worker waited for its client",
+            "Compare the CPU time for each task, or send the tasks before a worker starts.",
+        )
 
 
 def of_outliers(names: Sequence[str], outcome: str, without: str) -> Iterator[Doubt]:

@@ -57,6 +57,17 @@ class _Answers:
     cells: Mapping[tuple[str, str], Cells]
     sides: Mapping[tuple[str, str, str], Values]
 
+    def doubts(self, pair: Pair) -> Iterator[Doubt]:
+        """Yield what other figures of either side say against this one."""
+        if pair.metric != "throughput":
+            return
+        for side in (pair.challenger, pair.baseline):
+            sent, late = (
+                self.sides.get((pair.scenario, metric, side.variant))
+                for metric in ("enqueue_rate", "schedule_lag_p99")
+            )
+            yield from doubts.of_client(side, sent, late)
+
 
 def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline must be said
     results: pd.DataFrame,
@@ -94,7 +105,10 @@ def compare_all(  # noqa: PLR0913 - each narrows the question; only the baseline
         comparison
         for scenario in scenarios
         for comparison in family(
-            _pairs(scenario, question, answers), margin, question.doubts, question.costs
+            _pairs(scenario, question, answers),
+            margin,
+            lambda pair: (*question.doubts(pair), *answers.doubts(pair)),
+            question.costs,
         )
     ]
 

@@ -114,6 +114,11 @@ class Manifest(msgspec.Struct, frozen=True):
     format: int = FORMAT
     traces: str = "native"
 
+    @property
+    def searched(self) -> bool:
+        """Whether rates were chosen as it went, in search of capacities."""
+        return self.command[:1] == ("capacity",)
+
     def write(self, directory: Path) -> None:
         """Write it in one step: a crash leaves the previous one."""
         store(self, directory)

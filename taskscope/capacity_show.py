@@ -1,6 +1,5 @@
 """Capacities in words and a table, for the terminal and as plain data."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from extract.capacity import Capacity, Trial
+from extract.capacity import Capacity
+from extract.capacity_words import sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +29,6 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return {**asdict(self), "trustworthy": self.trustworthy}
-
-
-def sentences(found: Capacity) -> Iterator[str]:
-    """Say what is known of one variant."""
-    promise = f"p99 at most {found.promise.p99_seconds:g} s and a queue that does not grow"
-    if found.sustained and found.refuted:
-        yield (f"{found.variant} sustains {found.sustained:,.4g} tasks/s, and not "
-               f"{found.refuted:,.4g} ({promise}).")  # fmt: skip
-    elif found.sustained:
-        yield (f"{found.variant} sustains {found.sustained:,.4g} tasks/s at least ({promise}): no "
-               "faster rate was shown to be too fast.")  # fmt: skip
-    elif found.refuted:
-        yield (f"{found.variant} does not sustain {found.refuted:,.4g} tasks/s ({promise}): no "
-               "rate was confirmed to be sustained.")  # fmt: skip
-    else:
-        yield f"Nothing is known of {found.variant}: no trial of it said anything."
-    if found.saturation:
-        yield f"Asked for more than it sustains, it gets through {found.saturation:,.4g} tasks/s."
-    yield from _burst(found)
-    yield from _memory(found.trials)
-
-
-def _burst(found: Capacity) -> Iterator[str]:
-    burst = found.burst
-    if burst is None:
-        return
-    after = (
-        "it had not recovered when tasks ended"
-        if burst.recovery_seconds is None
-        else f"it had recovered {burst.recovery_seconds:.2g} s after"
-    )
-    yield (f"In a burst of {burst.rate:,.4g} tasks/s for {burst.seconds:g} s the backlog grew by "
-           f"{burst.growth:,.3g} tasks/s, to {burst.largest_backlog:,}; with "
-           f"{burst.base_rate:,.4g} tasks/s before and after, {after}.")  # fmt: skip
-
-
-def _memory(trials: Sequence[Trial]) -> Iterator[str]:
-    grown = [t.worker_memory_growth_bytes for t in trials
-             if t.worker_memory_growth_bytes is not None]  # fmt: skip
-    held = [t.broker_memory_peak_bytes for t in trials if t.broker_memory_peak_bytes is not None]
-    failed = [t.failed_share for t in trials if t.failed_share is not None]
-    if grown and held and failed:
-        yield (f"Its workers' memory grew by {max(grown) / 1e6:,.3g} MB in a trial at most, the "
-               f"broker held {max(held) / 1e6:,.3g} MB at most, and {max(failed):.2%} of the tasks "
-               "failed at most.")  # fmt: skip
 
 
 def show(console: Console, found: Outcome) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from extract.capacity import capacities
+from extract.capacity_words import sentences
 from extract.manifest import Manifest
+from extract.report import by_class
 from extract.report.families import Family, families
-from extract.report.view import views
-from taskscope import capacity_show, rows, rundir
+from extract.report.view import View, views
+from taskscope import rows, rundir
 from taskscope.derive import load
 from taskscope.reporting import report_run
 from taskscope.summary import Comparison, Summary, summarise
@@ -21,7 +23,7 @@ _HEAD = """# Results
 
 As measured, and as every number is written by `.venv/bin/python -m taskscope.results_page RUN...`
 from the datasets of the runs. The columns have the median of the valid repetitions, ± half their
-range. Only cells that passed their audit count.
+range (by class of task: the median). Only cells that passed their audit count.
 """
 _FIGURES = ("throughput", "end_to_end_p99", "worker_cpu_per_1000", "worker_memory_peak",
             "tasks_failed")  # fmt: skip
@@ -38,20 +40,22 @@ def _run(directory: Path) -> Iterator[str]:
     data = load(directory, manifest)
     summary = summarise(directory, manifest, data, asked=_FIGURES)
     seen = report_run(directory, manifest, data)
-    together = list(families(seen, list(views(seen))))
+    viewed = list(views(seen))
+    together = list(families(seen, viewed))
     titles = dict.fromkeys(str(s["title"]).partition(": ")[0] for s in manifest.scenarios)
     yield f"## {_cell('; '.join(titles))}\n"
     yield from _facts(manifest, summary)
-    capacity = manifest.command[:1] == ("capacity",)
-    if capacity:
+    if manifest.searched:
         for found in capacities(manifest, data):
-            yield from (f"- {_cell(line)}" for line in capacity_show.sentences(found))
+            yield from (f"- {_cell(line)}" for line in sentences(found))
         yield ""
     for family in together:
         yield from _family(family)
-    if not capacity:
+    if not manifest.searched:
         for comparison in summary.comparisons:
             yield from _comparison(comparison)
+        for view in viewed:
+            yield from _classes(view)
 
 
 def _facts(manifest: Manifest, summary: Summary) -> Iterator[str]:
@@ -99,6 +103,19 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     if found := list(rows.doubts(comparison)):
         yield from (f"- Doubt, {_cell(doubt)}" for doubt in found)
         yield ""
+
+
+def _classes(view: View) -> Iterator[str]:
+    """Yield the figures of each class of tasks by itself, where there are several."""
+    if found := by_class.rows(view):
+        yield f"### {_cell(view.scenario['title'])}: by class of task\n"
+        yield from _table(
+            ["task", "figure", *view.variants],
+            (
+                [row.task, row.label, *(n.text if n else "none" for n in row.numbers)]
+                for row in found
+            ),
+        )
 
 
 def _table(head: Sequence[str], body: Iterator[Sequence[str]]) -> Iterator[str]:

@@ -104,6 +104,7 @@ def _context(run: Run, sections: list[Section]) -> dict[str, Any]:
     return {
         "manifest": run.manifest,
         "sections": sections,
+        "capacity": background.capacity(run),
         "audit": background.audit(run),
         "agreement": background.agreement(run),
         "costs": run.costs,

@@ -1,5 +1,7 @@
 """Each check of the audit can fail and says what it found."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pytest
 
@@ -23,9 +25,12 @@ CHECKS = {"publish_failures": "every publish accepted", "queue_depth_end": "queu
 
 
 def failed(
-    promql: dict[str, float], traces: dict[str, float], cell: CellRecord = CELL
+    promql: dict[str, float],
+    traces: dict[str, float],
+    cell: CellRecord = CELL,
+    requires: Sequence[str] = (),
 ) -> dict[str, audit.Finding]:
-    return {f.check: f for f in audit.audit(cell, promql, traces) if not f.ok}
+    return {f.check: f for f in audit.audit(cell, promql, traces, requires) if not f.ok}
 
 
 def test_a_sound_cell_has_no_doubt() -> None:
@@ -94,7 +99,7 @@ def test_a_cell_with_any_failed_check_is_not_valid() -> None:
     assert valid_cells(table, cells) == [cells[0], *cells[2:]]
 
 
-MOCK = {"mock_api_cpu_cores": 0.3, "mock_api_slowdown": 0.01}
+MOCK = {"mock_api_cpu_cores": 0.3, "mock_api_slowdown": 0.01, "mock_api_slowdown_p99": 0.05}
 
 
 @pytest.mark.parametrize(
@@ -102,15 +107,17 @@ MOCK = {"mock_api_cpu_cores": 0.3, "mock_api_slowdown": 0.01}
     [
         ({"mock_api_cpu_cores": 0.95}, "0.95 cores busy, bound 0.9"),
         ({"mock_api_slowdown": 0.08}, "answers 8.0% later than asked, bound 5%"),
+        ({"mock_api_slowdown_p99": 0.3}, "the slowest 1 % 30.0%, bound 20%"),
         ({"mock_api_slowdown": None}, "answers nan% later"),  # nobody asked it anything
+        ({"mock_api_cpu_cores": None}, "nan cores busy"),  # nobody scraped it
     ],
 )
 def test_a_cell_that_the_mock_api_limited_is_refused(
     change: dict[str, float | None], found: str
 ) -> None:
-    assert not failed({**PROMQL, **MOCK}, TRACES)
+    assert not failed({**PROMQL, **MOCK}, TRACES, requires=["mock-api"])
     promql = {k: v for k, v in {**PROMQL, **MOCK, **change}.items() if v is not None}
-    (finding,) = failed(promql, TRACES).values()
+    (finding,) = failed(promql, TRACES, requires=["mock-api"]).values()
     assert finding.check == "mock API kept up"
     assert found in finding.found
     assert finding.remedy

@@ -245,6 +245,28 @@ def test_of_what_no_ledger_times_none_is_a_doubt() -> None:
 BUCKET = (0.0917, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("sent", "late", "doubted"),
+    [(1.02, None, True), (1.5, None, False), (None, None, False), (1.02, 0.001, False)],
+)
+def test_a_worker_that_waited_for_its_client_is_a_doubt(
+    sent: float | None, late: float | None, *, doubted: bool
+) -> None:
+    series: dict[tuple[str, str], Series] = {
+        ("a", "throughput"): noisy(2, 0.01),
+        ("b", "throughput"): noisy(1, 0.01, seed=1),
+        ("b", "enqueue_rate"): noisy(4, 0.01, seed=1),
+    }
+    if sent:
+        series["a", "enqueue_rate"] = [sent * (value or 0) for value in series["a", "throughput"]]
+    if late:
+        series["a", "schedule_lag_p99"] = [late] * 10
+    (found,) = compare_all(*dataset(series), baseline="b", metrics=["throughput"])
+    said = [doubt.found for doubt in found.doubts if doubt.kind == "client bound"]
+    assert len(said) == doubted
+    assert all(one.startswith("a: ") and "its worker waited for its client" in one for one in said)
+
+
 def test_quantiles_in_one_bucket_are_a_doubt() -> None:
     bounds = {("a", "end_to_end_p50"): BUCKET, ("b", "end_to_end_p50"): BUCKET}
     a, b = [0.0930, 0.0931, 0.0932, 0.0930], [0.0970, 0.0972, 0.0971, 0.0970]

@@ -10,10 +10,12 @@ from reports import run
 
 from extract import timeline
 from extract.capacity import capacities
+from extract.capacity_words import sentences
+from extract.classes import COLUMNS
+from extract.classes import table as classes
 from extract.dataset import Dataset
 from extract.manifest import CellRecord, Manifest
 from extract.traces import TASK_COLUMNS
-from taskscope.capacity_show import sentences
 from taskscope.errors import UsageError
 from taskscope.results_page import page
 
@@ -164,3 +166,21 @@ def test_the_page_has_machine_date_versions_and_capacities(tmp_path: Path) -> No
         assert part in text, part
     with pytest.raises(UsageError, match="does not exist"):
         page([tmp_path / "none"])
+
+
+def test_the_page_has_the_classes_of_tasks_apart(tmp_path: Path) -> None:
+    manifest, data = _searched()
+    rows = [
+        {**dict.fromkeys(COLUMNS, ""), "scenario": "stress-rate-50", "variant": "a",
+         "repetition": 1, "task": task, "metric": "end_to_end_p99", "value": value, "lower": None,
+         "upper": None, "source": "promql"}
+        for task, value in (("short", 0.5), ("long", 2.0))
+    ]  # fmt: skip
+    tmp_path.joinpath("run").mkdir()
+    msgspec.structs.replace(manifest, command=("run",)).write(tmp_path / "run")
+    replace(data, classes=classes(rows)).write(tmp_path / "run" / "dataset")
+    text = page([tmp_path / "run"])
+    assert "### Stress: rate 50: by class of task" in text
+    assert "| short | end to end p99 | 500 ms |" in text
+    assert "| long | end to end p99 | 2 s |" in text
+    assert text.count("by class of task\n") == 1  # the other points have but one class
