@@ -38,7 +38,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One variant's part of the card; `handicaps` are what no setting can mend."""
+    """What holds for a variant, or for all of a framework where `variant` has its name.
+
+    `handicaps` are what no setting can mend.
+    """
 
     variant: str
     reasons: tuple[Reason, ...]
@@ -46,9 +49,9 @@ class Card:
     rejected: tuple[Rejected, ...]
 
 
-def cards(table: Table, variants: Collection[str]) -> tuple[Card, ...]:
-    """Read `[fairness.<variant>]`. UsageError for every misfit."""
-    table.only(tuple(variants))
+def cards(table: Table, names: Collection[str]) -> tuple[Card, ...]:
+    """Read `[fairness.<name>]`, of variants and frameworks. UsageError for every misfit."""
+    table.only(tuple(names))
     return tuple(_card(table.table(name), name) for name in table.values)
 
 

@@ -23,12 +23,13 @@ def page() -> str:
 
 def _section(scenario: Scenario) -> Iterator[str]:
     yield f"## {scenario.name}: {scenario.title}\n"
+    variants = {variant.name for variant in scenario.variants}
     for card in scenario.fairness:
+        yield f"### {card.variant if card.variant in variants else f'all of {card.variant}'}\n"
         yield from _card(card)
 
 
 def _card(card: Card) -> Iterator[str]:
-    yield f"### {card.variant}\n"
     if card.reasons:
         yield "| setting | why |\n|---|---|"
         yield from (f"| `{reason.setting}` | {_plain(reason.why)} |" for reason in card.reasons)

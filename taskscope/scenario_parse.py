@@ -63,7 +63,10 @@ def parse_scenario(top: Table, frameworks: Collection[str]) -> Scenario:
         requires=_requires(top.optional_table("requires")),
         bound=_bound(top.table("bound")) if "bound" in top.values else None,
         slo=_slo(top.table("slo")) if "slo" in top.values else None,
-        fairness=cards(top.optional_table("fairness"), names),
+        fairness=cards(
+            top.optional_table("fairness"),
+            dict.fromkeys([*names, *(v.framework for v in variants)]),
+        ),
     )
 
 

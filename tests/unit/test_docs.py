@@ -44,6 +44,16 @@ def test_every_scenario_is_documented_and_its_reasons_are_of_its_settings() -> N
         assert all(card.reasons for card in scenario.fairness)
 
 
+def test_every_setting_of_every_variant_has_a_reason() -> None:
+    for scenario in builtin_scenarios():
+        for variant in scenario.variants:
+            cards = [c for c in scenario.fairness if c.variant in {variant.name, variant.framework}]
+            explained = " ".join(reason.setting for card in cards for reason in card.reasons)
+            own = ["concurrency"] if variant.concurrency else []
+            missing = [name for name in (*variant.settings, *own) if name not in explained]
+            assert not missing, (scenario.name, variant.name, missing)
+
+
 def test_every_metric_of_the_mock_api_is_documented() -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()
     for family in Metrics().collect():
