@@ -194,7 +194,7 @@ def test_a_phase_says_what_to_send(grid: Scenario) -> None:
 
 def test_seconds_stand_for_a_count() -> None:
     found = points(load_scenario("stress"))
-    assert [(p.point["rate"], p.workload.count) for p in found][:2] == [(125, 3750), (250, 7500)]
+    assert [(p.point["rate"], p.workload.count) for p in found][:2] == [(250, 7500), (500, 15000)]
     short = points(load_scenario("stress").override(quick=True))
     assert all(p.workload.count == p.point["rate"] * p.load.seconds for p in short)
     (given,) = points(load_scenario("stress").override(rate=50, count=33))
@@ -275,7 +275,7 @@ def test_every_built_in_scenario_can_be_run_whole_and_quick(scenario: Scenario) 
     for form in (scenario, scenario.override(quick=True)):
         found = points(form)
         check_scenarios(found)
-        assert all(len(point.headline) == 2 for point in found)
+        assert all(len(point.headline) == 2 or len(point.variants) == 1 for point in found)
         pairs = [{p.variant(name).framework for name in p.headline} for p in found]
         assert all(len(pair) == 2 for pair in pairs)
     assert listing.cells(scenario.override(quick=True)) <= 10  # so that they take three minutes
