@@ -27,6 +27,7 @@ GROWS: Final = 0.01
 _SETTLING: Final = 0.25
 _CONFIRMED: Final = 2
 _NS: Final = 1e9
+_AT_A_RATE: Final = ("constant", "poisson", "pulse")
 
 type Verdict = Literal["sustained", "not sustained", "says nothing"]
 type Samples = Sequence[tuple[float, float]]
@@ -151,7 +152,7 @@ def bracket(trials: Iterable[Trial]) -> tuple[float | None, float | None]:
 def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
     """Yield the capacity of every variant that was tried at rates, from the dataset alone."""
     known = {scenario["name"]: scenario for scenario in manifest.scenarios}
-    cells = [cell for cell in manifest.cells if known[cell.scenario].get("slo")]
+    cells = [cell for cell in manifest.cells if _has_rate_and_promise(known[cell.scenario])]
     valid = set(map(_key, valid_cells(data.audit, cells)))
     names = dict.fromkeys((_family(known[c.scenario]), c.variant) for c in cells)
     for family, variant in names:
@@ -169,6 +170,10 @@ def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
             _burst(bursts[-1], known[bursts[-1].scenario], data.tasks) if bursts else None,
             sum(_key(c) in valid for c in own), len(own),
         )  # fmt: skip
+
+
+def _has_rate_and_promise(scenario: Mapping[str, Any]) -> bool:
+    return bool(scenario.get("slo")) and scenario["load"]["arrivals"]["kind"] in _AT_A_RATE
 
 
 def _family(scenario: Mapping[str, Any]) -> str:

@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from extract.capacity import Capacity, Trial
+from extract.capacity import Capacity, Trial, capacities
+from extract.dataset import Dataset
+from extract.manifest import Manifest
+
+
+def of_run(manifest: Manifest, data: Dataset) -> Iterator[str]:
+    """Say what a run shows of each variant whose scenario promises something.
+
+    A matrix of rates shows a capacity too, if with a wide gap; of a search all is said.
+    """
+    for found in capacities(manifest, data):
+        if manifest.searched or found.sustained or found.refuted:
+            yield from sentences(found)
 
 
 def sentences(found: Capacity) -> Iterator[str]:

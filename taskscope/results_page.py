@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from extract.capacity import capacities
-from extract.capacity_words import sentences
+from extract import capacity_words
 from extract.manifest import Manifest
 from extract.report import by_class
 from extract.report.families import Family, families
@@ -45,9 +44,8 @@ def _run(directory: Path) -> Iterator[str]:
     titles = dict.fromkeys(str(s["title"]).partition(": ")[0] for s in manifest.scenarios)
     yield f"## {_cell('; '.join(titles))}\n"
     yield from _facts(manifest, summary)
-    if manifest.searched:
-        for found in capacities(manifest, data):
-            yield from (f"- {_cell(line)}" for line in sentences(found))
+    if told := list(capacity_words.of_run(manifest, data)):
+        yield from (f"- {_cell(line)}" for line in told)
         yield ""
     for family in together:
         yield from _family(family)

@@ -8,8 +8,6 @@ import pandas as pd
 
 import queries
 from extract import words
-from extract.capacity import capacities
-from extract.capacity_words import sentences
 from extract.overhead import CPU, THROUGHPUT
 from extract.report.view import Run, View
 from extract.words import Number
@@ -32,12 +30,6 @@ def settings(view: View) -> list[Setting]:
              for name in names]  # fmt: skip
     marked = [Setting(s.name, s.values, differs=len(set(s.values)) > 1) for s in found]
     return sorted(marked, key=lambda setting: not setting.differs)
-
-
-def capacity(run: Run) -> list[str]:
-    """Return what a search for capacities amounts to, in sentences."""
-    found = capacities(run.manifest, run.data) if run.manifest.searched else ()
-    return [sentence for one in found for sentence in sentences(one)]
 
 
 @dataclass(frozen=True, slots=True)

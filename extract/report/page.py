@@ -12,6 +12,7 @@ import jinja2
 import vl_convert
 
 import queries
+from extract import capacity_words
 from extract.doubts import Doubt
 from extract.report import background, by_class, figures
 from extract.report.answers import Answer, answer, clocks
@@ -104,7 +105,7 @@ def _context(run: Run, sections: list[Section]) -> dict[str, Any]:
     return {
         "manifest": run.manifest,
         "sections": sections,
-        "capacity": background.capacity(run),
+        "capacity": list(capacity_words.of_run(run.manifest, run.data)),
         "audit": background.audit(run),
         "agreement": background.agreement(run),
         "costs": run.costs,

@@ -10,7 +10,7 @@ from reports import run
 
 from extract import timeline
 from extract.capacity import capacities
-from extract.capacity_words import sentences
+from extract.capacity_words import of_run, sentences
 from extract.classes import COLUMNS
 from extract.classes import table as classes
 from extract.dataset import Dataset
@@ -144,6 +144,23 @@ def test_a_trial_whose_audit_failed_says_nothing() -> None:
     assert found.trials[0].verdict == "says nothing"
     assert found.sustained is None  # the other one alone does not confirm it
     assert found.refuted == 80.0
+
+
+def test_a_scenario_without_a_rate_or_a_promise_has_no_capacity() -> None:
+    manifest, data = _searched()
+    others = [{**s, "slo": None} if n == 0 else
+              {**s, "load": {**s["load"], "arrivals": {"kind": "asap", "numbers": {}}}}
+              for n, s in enumerate(manifest.scenarios)]  # fmt: skip
+    assert not list(capacities(msgspec.structs.replace(manifest, scenarios=tuple(others)), data))
+
+
+def test_a_run_that_was_no_search_tells_only_what_it_shows() -> None:
+    manifest, data = _searched()
+    plain = msgspec.structs.replace(manifest, command=("run",))
+    assert any("a sustains 50 tasks/s" in line for line in of_run(plain, data))
+    data.audit["ok"] = False
+    assert not list(of_run(plain, data))
+    assert any("Nothing is known of a" in line for line in of_run(manifest, data))
 
 
 def test_capacities_are_told_in_sentences() -> None:
