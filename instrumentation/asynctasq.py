@@ -51,7 +51,7 @@ with extra("asynctasq", "msgspec"):
 
 from instrumentation.attempt import Attempt, describe
 from instrumentation.carrier import LENGTH, UNREADABLE, is_sampled, pack
-from instrumentation.pool import begin_now, timed_call, unwrap
+from instrumentation.pool import Places, begin_now, timed_call
 from instrumentation.propagation import (
     CARRIER,
     current_task,
@@ -64,7 +64,7 @@ from instrumentation.recorder import BATCH
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
 from instrumentation.unknown import UNKNOWN, Names
-from instrumentation.wrap import Undo, undo_all, wrap
+from instrumentation.wrap import Undo, Wrapper, wrap, wrap_all
 
 if TYPE_CHECKING:  # a pool child imports this module too, and has no use for the rest
     from instrumentation.telemetry import Telemetry
@@ -80,22 +80,23 @@ _outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
 
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
+    note, enter = _receiving(telemetry)
     undo: list[Undo] = []
-    undo += [
-        wrap(Dispatcher, "dispatch", lambda send: _sending(send, telemetry)),
-        wrap(MsgspecSerializer, "serialize", _serializing),
-        wrap(Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
-        wrap(Worker, "_run", _naming_the_current_span),
-        *_receiving(telemetry),
-        wrap(TaskExecutor, "execute", _executing),
-        wrap(TaskExecutor, "should_retry", _deciding),
-        wrap(Worker, "_handle_task_failure", lambda handle: _resending(handle, telemetry)),
-        wrap(sync_task, "execute_in_thread", _in_thread),
-        wrap(FunctionTask, "_execute_sync_thread", _function_in_thread),
-        wrap(execution_helpers, "_sync_process_task_worker", lambda _: run_sync_process_task),
-        wrap(ProcessPoolManager, "_create_pool", lambda create: _creating_pool(create, undo)),
-    ]
-    return undo_all(undo)
+    return wrap_all(undo, [
+        (Dispatcher, "dispatch", lambda send: _sending(send, telemetry)),
+        (MsgspecSerializer, "serialize", _serializing),
+        (Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
+        (Worker, "_run", _naming_the_current_span),
+        (Worker, "_process_task", note),
+        (Worker, "_deserialize_task", enter),
+        (TaskExecutor, "execute", _executing),
+        (TaskExecutor, "should_retry", _deciding),
+        (Worker, "_handle_task_failure", lambda handle: _resending(handle, telemetry)),
+        (sync_task, "execute_in_thread", _in_thread),
+        (FunctionTask, "_execute_sync_thread", _function_in_thread),
+        (execution_helpers, "_sync_process_task_worker", lambda _: run_sync_process_task),
+        (ProcessPoolManager, "_create_pool", lambda create: _creating_pool(create, undo)),
+    ])  # fmt: skip
 
 
 def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., Any]:
@@ -107,8 +108,7 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         traceparent, parent = sender_ids(telemetry.sample_ratio)
         scheduled, error = scheduled_instant(), None
         sent = time_ns()
-        seconds = delay if delay is not None else getattr(task, "_delay_seconds", None)
-        wait = int(seconds * 1e9) if seconds else 0
+        wait = _nanoseconds(delay if delay is not None else getattr(task, "_delay_seconds", None))
         due = sent + wait if wait > 0 else 0
         wanted = scheduled + wait if scheduled else 0
         token = _outgoing.set(pack(traceparent, wanted, sent, due))
@@ -125,6 +125,13 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             ))  # fmt: skip
 
     return dispatch
+
+
+def _nanoseconds(seconds: float | None) -> int:
+    """Convert; what is no duration is the framework's to refuse."""
+    with suppress(OverflowError, TypeError, ValueError):
+        return int(seconds * 1e9) if seconds else 0
+    return 0
 
 
 @lru_cache(maxsize=1024)
@@ -170,7 +177,7 @@ def _naming_the_current_span(run: Callable[..., Any]) -> Callable[..., Any]:
     return run_worker
 
 
-def _receiving(telemetry: "Telemetry") -> list[Undo]:
+def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
     """Note when a message was received, and let the asyncio task that processes it know.
 
     The loop that fetches calls `_process_task` and makes an asyncio task of the result, which calls
@@ -178,11 +185,11 @@ def _receiving(telemetry: "Telemetry") -> list[Undo]:
     often as the task itself.
     """
     arriving: dict[int, Attempt] = {}
-    new_attempt, number = telemetry.recorder.attempt, count(1)
+    recorder, number = telemetry.recorder, count(1)
 
     def note(process: Callable[..., Any]) -> Callable[..., Any]:
         def process_task(self: Worker, message: bytes, queue: str) -> Any:
-            arriving[id(message)] = attempt = new_attempt()
+            arriving[id(message)] = attempt = recorder.attempt()
             attempt.received = time_ns()
             attempt.queue = queue
             if not next(number) % BATCH:
@@ -200,7 +207,7 @@ def _receiving(telemetry: "Telemetry") -> list[Undo]:
 
         return deserialize_task
 
-    return [wrap(Worker, "_process_task", note), wrap(Worker, "_deserialize_task", enter)]
+    return note, enter
 
 
 def _carrier_of(message: bytes) -> str:
@@ -227,7 +234,7 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
             return
         attempt.task, in_loop = _known(type(task)) or _function(task)
         attempt.task_id = str(task._task_id)
-        attempt.number = task._current_attempt
+        attempt.number = _number(task._current_attempt)
         if not attempt.carrier:  # a plain sender still says when, if only in microseconds
             attempt.carrier = pack("", 0, _dispatched(task))
         elif is_sampled(attempt.carrier):
@@ -237,15 +244,22 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         try:
             await execute(self, task, timeout)
         except Exception as failure:
+            _ask_pool(attempt)
             attempt.complete(failure)
             raise
         except BaseException as failure:  # cancelled: the worker will not come back to it
+            _ask_pool(attempt)
             attempt.complete(failure)
             attempt.record()
             raise
         attempt.complete()
 
     return execute_attempt
+
+
+def _number(attempt: Any) -> int:
+    """Return which attempt it is: a message may say anything."""
+    return attempt if type(attempt) is int and 0 < attempt <= _MOST_ATTEMPTS else 1
 
 
 def _dispatched(task: BaseTask) -> int:
@@ -284,6 +298,8 @@ def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
 
     async def handle_failure(self: Worker, task: BaseTask, *rest: Any) -> None:
         error = None
+        if isinstance(attempt := current_task.get(), Attempt) and not attempt.task:
+            _never_ran(attempt, task)
         try:
             await handle(self, task, *rest)
         except BaseException as failure:
@@ -303,6 +319,15 @@ def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
                     ))  # fmt: skip
 
     return handle_failure
+
+
+def _never_ran(attempt: Attempt, task: BaseTask) -> None:
+    """Say what it is of an attempt that failed before its task was executed."""
+    attempt.task, attempt.task_id = _name(task), str(task._task_id or UNKNOWN)
+    attempt.number = _number(task._current_attempt)
+    attempt.completed, attempt.outcome = time_ns(), FAILURE
+    if error := sys.exception():
+        attempt.error = describe(error)
 
 
 def _stamping_acknowledgements(init: Callable[..., None], undo: list[Undo]) -> Callable[..., None]:
@@ -359,8 +384,8 @@ async def _read_what_it_is(data: bytes) -> tuple[str, str, int]:
         metadata = message["metadata"]
         name = metadata.get("func_name") or message["class"].rpartition(".")[2]
         number = metadata.get("current_attempt")
-        known = type(number) is int and 0 <= number < _MOST_ATTEMPTS
-        return name, str(metadata.get("task_id") or UNKNOWN), number + 1 if known else 1
+        after = number + 1 if type(number) is int else 1
+        return name, str(metadata.get("task_id") or UNKNOWN), _number(after)
     return UNKNOWN, UNKNOWN, 1
 
 
@@ -396,13 +421,20 @@ def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 def _creating_pool(create: Callable[..., Executor], undo: list[Undo]) -> Callable[..., Executor]:
     def create_pool(self: ProcessPoolManager, *args: Any, **kwargs: Any) -> Executor:
         pool = create(self, *args, **kwargs)
-        undo.append(wrap(pool, "submit", lambda submit: partial(_submit, submit)))
+        places = Places()
+        undo.append(wrap(pool, "submit", lambda submit: partial(_submit, places, submit)))
         return pool
 
     return create_pool
 
 
-def _submit(submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any) -> Future[Any]:
+#: How to ask when an attempt began and ended that a process pool has under way.
+_in_pools: dict[int, Callable[[], tuple[int, int]]] = {}
+
+
+def _submit(
+    places: Places, submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any
+) -> Future[Any]:
     """Run the call in the pool, and note when its own code began and ended over there.
 
     What a running task submits on its own account is none of ours.
@@ -410,9 +442,31 @@ def _submit(submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any) ->
     attempt = current_task.get()
     if not isinstance(attempt, Attempt) or attempt.started:
         return submit(*call, **kwargs)
-    future = submit(timed_call, *call, **kwargs)
-    future.add_done_callback(lambda done: unwrap(done, attempt.ran))
+    place, traceparent = places.take(), attempt.ids().traceparent()
+    try:
+        future = submit(timed_call, places.where, place, traceparent, *call, **kwargs)
+    except BaseException:  # the pool is broken, or closed
+        places.give_back(place)
+        raise
+    _in_pools[id(attempt)] = partial(places.read, place)
+
+    def done(future: Future[Any]) -> None:
+        _ask_pool(attempt)
+        del _in_pools[id(attempt)]
+        places.give_back(place)
+        if not attempt.started and not future.cancelled() and future.exception() is None:
+            places.complain()
+
+    future.add_done_callback(done)  # the first of its callbacks: before an event loop sees a result
     return future
+
+
+def _ask_pool(attempt: Attempt) -> None:
+    """Learn when its code began in a pool's child, and when it ended, if not now."""
+    if ask := _in_pools.get(id(attempt)):
+        began, ended = ask()
+        if began:
+            attempt.ran(began, ended or time_ns())
 
 
 def run_sync_process_task(serialized_task: bytes) -> Any:

@@ -70,7 +70,10 @@ class Attempt:
         self._token: tuple[Token[CurrentTask | None], Token[otel_context.Context]] | None = None
 
     def ids(self) -> SpanIds:
-        """Return the ids of its CONSUMER span, which are made when somebody asks for them."""
+        """Return the ids of its CONSUMER span, which are made when somebody asks for them.
+
+        Who first asks when it is over is told its parent's: its span has others by then.
+        """
         header, *instants = self.carrier.split(";")
         parent = parse_traceparent(header)
         if parent is None:
@@ -78,7 +81,10 @@ class Attempt:
             if parent.trace_id not in header:  # what was wrong with it shall still be counted
                 wrong = [UNREADABLE] if header else []
                 self.carrier = ";".join([parent.traceparent(), *instants, *wrong])
-        self.span_id = self.span_id or new_span_id()
+        if not self.span_id:
+            if self.recorded:
+                return parent
+            self.span_id = new_span_id()
         return parent._replace(span_id=self.span_id)
 
     def enter(self) -> None:

@@ -28,6 +28,7 @@ class Backlog:
         self._write_spans = write_spans
         self._waiting: list[Finished] = []
         self._new = 0
+        self._complained = False
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
@@ -44,7 +45,9 @@ class Backlog:
             try:
                 return self._write_spans(ready)  # if it is nothing, too: drops are told late
             except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
-                _log.exception("%d spans were dropped: they could not be written", len(ready))
+                if not self._complained:
+                    _log.exception("spans are being dropped: they cannot be written")
+                    self._complained = True
                 return len(ready)
 
     def _due(self, *, final: bool) -> list[Finished]:

@@ -15,8 +15,8 @@ what such a process wrote itself comes first (`children`).
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from functools import partial
+from datetime import UTC, datetime
+from functools import partial, update_wrapper
 from itertools import count
 from time import time_ns
 from typing import TYPE_CHECKING, Any
@@ -54,31 +54,37 @@ from instrumentation.records import (
     Error,
 )
 from instrumentation.records import SENT as SENT_KIND
+from instrumentation.routing import Queues
 from instrumentation.unknown import UNKNOWN, Names
-from instrumentation.wrap import Undo, undo_all, wrap
+from instrumentation.wrap import Undo, undo_all, wrap, wrap_all
 
 if TYPE_CHECKING:
     from instrumentation.telemetry import Telemetry
 
 _OUTCOMES = {"RETRY": RETRY, "IGNORED": SUCCESS}
 _OURS = "_taskqueue_wrapped"
+#: Celery takes a task that ends so for one whose worker was lost.
+_EXITS = (SystemExit, KeyboardInterrupt)
 _MOST_RETRIES = 2**31
+_MOST_NANOSECONDS = 2**63
 _RECEIVED = "taskqueue-received-ns"
+_queue_of = Queues(default="celery")
 
 
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
     undo: list[Undo] = [_forget_built]
-    undo += [
-        wrap(amqp.AMQP, "_create_task_sender", lambda make: _sending(make, telemetry)),
-        wrap(trace, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
-        wrap(consumer.consumer, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
-        wrap(request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
-        wrap(request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
-        wrap(request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
-        wrap(request.Request, "_success_was_stored", _noting_stored_success),
-        wrap(signals.task_received, "send", lambda send: _noting_received(send, telemetry)),
-    ]
+    wrap_all(undo, [
+        (amqp.AMQP, "_create_task_sender", lambda make: _sending(make, telemetry)),
+        (trace, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
+        (consumer.consumer, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
+        (request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
+        (request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
+        (request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
+        (request.Request, "_success_was_stored", _noting_stored_success),
+        (signals.task_received, "send", lambda send: _noting_received(send, telemetry)),
+        (consumer.Consumer, "on_decode_error", partial(_undecodable, _rejecting(telemetry))),
+    ])  # fmt: skip
     undo += _listening(telemetry)
     _forget_built()
     return undo_all(undo)
@@ -100,8 +106,7 @@ def _listening(telemetry: "Telemetry") -> list[Undo]:
     }
     for signal, receiver in receivers.items():
         signal.connect(receiver, weak=False)
-    undo: list[Undo] = [partial(s.disconnect, receiver) for s, receiver in receivers.items()]
-    return [*undo, wrap(consumer.Consumer, "on_decode_error", partial(_undecodable, reject))]
+    return [partial(signal.disconnect, receiver) for signal, receiver in receivers.items()]
 
 
 def _forget_built() -> None:
@@ -225,6 +230,7 @@ def _timing(run: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             attempt.ended()
 
+    update_wrapper(timed_run, run)
     setattr(timed_run, _OURS, run)
     return timed_run
 
@@ -236,7 +242,7 @@ def _attempting(
 
     def trace_task(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         request = request or {}
-        attempt = _attempt_of(name, uuid, request, telemetry)
+        attempt = _attempt_of(name, uuid, request, task.app, telemetry)
         attempt.acked = ACK_PENDING if late else 0
         error = None
         attempt.enter()
@@ -244,7 +250,7 @@ def _attempting(
             result = traced(uuid, args, kwargs, request)
             attempt.outcome, error = _outcome(result[1])
         except BaseException as failure:
-            attempt.outcome, error = _stopped(failure, uuid), failure
+            attempt.outcome, error = _stopped(failure, task, attempt), failure
             raise
         else:
             return result
@@ -257,30 +263,46 @@ def _attempting(
     return trace_task
 
 
-def _stopped(failure: BaseException, task_id: str) -> str:
+def _stopped(failure: BaseException, task: Any, attempt: Attempt) -> str:
     """Return the outcome of an attempt that was stopped from outside; "" if its parent knows it."""
-    if type(failure) is SystemExit and terminate_handler_fired():
+    kind = type(failure)
+    if kind is SystemExit and terminate_handler_fired():
         return ""
-    # A greenlet is stopped by an exception, in the very process that was told to revoke its task.
-    killed = type(failure).__name__ == "GreenletExit" and task_id in state.revoked
-    return REVOKED if killed else FAILURE
+    if issubclass(kind, _EXITS):
+        return _outcome_of_lost_worker(task, attempt.number)
+    # A greenlet is stopped by an exception: at its time limit, or when it is revoked.
+    if kind.__name__ == "Timeout":
+        return _outcome_of_timeout(task)
+    revoked = kind.__name__ == "GreenletExit" and attempt.task_id in state.revoked
+    return REVOKED if revoked else FAILURE
 
 
 def _attempt_of(
-    name: str, task_id: str, request: Mapping[str, Any], telemetry: "Telemetry"
+    name: str, task_id: str, request: Mapping[str, Any], app: Any, telemetry: "Telemetry"
 ) -> Attempt:
-    return _filled(telemetry.recorder.attempt(), name, task_id, request)
+    return _filled(telemetry.recorder.attempt(), name, task_id, request, app)
 
 
-def _filled(attempt: Attempt, name: str, task_id: str, request: Mapping[str, Any]) -> Attempt:
-    attempt.task, attempt.task_id, attempt.queue = name, str(task_id), _routing_key(request)
+def _filled(
+    attempt: Attempt, name: str, task_id: str, request: Mapping[str, Any], app: Any
+) -> Attempt:
+    attempt.task, attempt.task_id, attempt.queue = name, str(task_id), _queue_of(request, app)
     attempt.number = _number(request)
-    # A sender with another instrumentation says less.
-    carrier = request.get(CARRIER) or request.get(TRACEPARENT) or ""
-    attempt.carrier = carrier if isinstance(carrier, str) else UNREADABLE
-    received = request.get(_RECEIVED)
-    attempt.received = received if type(received) is int else 0
+    attempt.carrier = request.get(CARRIER) or _foreign(request)
+    if not isinstance(attempt.carrier, str):
+        attempt.carrier = UNREADABLE
+    received: Any = request.get(_RECEIVED)
+    if type(received) is int and 0 < received < _MOST_NANOSECONDS:
+        attempt.received = received
     return attempt
+
+
+def _foreign(request: Mapping[str, Any]) -> Any:
+    """Return what a sender of another kind says: perhaps of a trace, and of when it is due."""
+    traceparent = request.get(TRACEPARENT) or ""
+    if due := _due(request, 0, UTC):
+        return pack(str(traceparent), 0, 0, due)
+    return traceparent
 
 
 def _outcome(info: Any) -> tuple[str, BaseException | None]:
@@ -299,12 +321,6 @@ def _outcome(info: Any) -> tuple[str, BaseException | None]:
 def _number(request: Mapping[str, Any]) -> int:
     retries = request.get("retries")
     return retries + 1 if type(retries) is int and 0 <= retries < _MOST_RETRIES else 1
-
-
-def _routing_key(request: Mapping[str, Any]) -> str:
-    with suppress(AttributeError):  # whoever sent it
-        return str((request.get("delivery_info") or {}).get("routing_key") or "celery")
-    return "celery"
 
 
 def _settling(
@@ -333,7 +349,7 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
         if return_ok:  # its process returned, and told all there is
             fail(self, exc_info, send_failed_event, return_ok)
             return
-        attempt = _filled(Attempt(), self.task.name, self.id, self.request_dict)
+        attempt = _filled(Attempt(), self.task.name, self.id, self.request_dict, self.task.app)
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         attempt.completed, attempt.error = time_ns(), describe(error)
         attempt.outcome = _outcome_of_lost(self, error)
@@ -366,12 +382,19 @@ def _outcome_of_lost(lost: request.Request, error: BaseException) -> str:
         return RETRY if task.acks_late else FAILURE
     if isinstance(error, Terminated):
         return REVOKED
-    if isinstance(error, WorkerLostError):
-        most, retries = task.max_retries, _number(lost.request_dict) - 1
-        resent = getattr(task, "retry_on_worker_lost", False) and (most is None or retries < most)
-        return RETRY if resent or (task.acks_late and task.reject_on_worker_lost) else FAILURE
-    timed_out = isinstance(error, TimeLimitExceeded)
-    return RETRY if timed_out and task.acks_late and not task.acks_on_timeout else FAILURE
+    if isinstance(error, (WorkerLostError, *_EXITS)):
+        return _outcome_of_lost_worker(task, _number(lost.request_dict))
+    return _outcome_of_timeout(task) if isinstance(error, TimeLimitExceeded) else FAILURE
+
+
+def _outcome_of_lost_worker(task: Any, attempt: int) -> str:
+    most = task.max_retries
+    resent = getattr(task, "retry_on_worker_lost", False) and (most is None or attempt <= most)
+    return RETRY if resent or (task.acks_late and task.reject_on_worker_lost) else FAILURE
+
+
+def _outcome_of_timeout(task: Any) -> str:
+    return RETRY if task.acks_late and not task.acks_on_timeout else FAILURE
 
 
 def _noting_revoked(telemetry: "Telemetry") -> Callable[..., None]:
@@ -380,7 +403,7 @@ def _noting_revoked(telemetry: "Telemetry") -> Callable[..., None]:
     def note_revoked(sender: Any, request: Any, **signal: Any) -> None:
         if signal.get("terminated"):  # while it ran: its process, or its end, will tell
             return
-        attempt = _attempt_of(sender.name, request.id, vars(request), telemetry)
+        attempt = _attempt_of(sender.name, request.id, vars(request), sender.app, telemetry)
         attempt.completed = time_ns()
         attempt.received = attempt.received or attempt.completed
         attempt.outcome = EXPIRED if signal.get("expired") else REVOKED
@@ -397,7 +420,8 @@ def _rejecting(telemetry: "Telemetry") -> Callable[..., None]:
         headers = message.headers if isinstance(message.headers, dict) else {}
         told = {**headers, "delivery_info": message.delivery_info}
         task_id = headers.get("id") or message.properties.get("correlation_id") or UNKNOWN
-        attempt = _attempt_of(task_names(name or headers.get("task")), task_id, told, telemetry)
+        task = task_names(name or headers.get("task"))
+        attempt = _attempt_of(task, task_id, told, None, telemetry)
         attempt.queue = queue_names(attempt.queue)
         attempt.received = attempt.completed = time_ns()
         attempt.outcome, attempt.error = FAILURE, error

@@ -49,6 +49,7 @@ class Collector:
         self._children = Children()
         self._exemplars = Exemplars()
         self._lock = threading.Lock()
+        self._complained = False
         self._unacknowledged: dict[tuple[str, int], Attempt] = {}
         self._ended: Counter[Labels] = Counter()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
@@ -89,6 +90,15 @@ class Collector:
     def _account(self, *, final: bool) -> None:
         self._children.look()
         records, ended = self._recorder.drain()
+        try:
+            self._account_for(records, ended, final=final)
+        except Exception:  # noqa: BLE001 - neither a scrape nor the next records suffer for it
+            self._counters["records_dropped"][()] += len(records) + len(ended)
+            if not self._complained:
+                _log.exception("task telemetry was lost; further losses are only counted")
+                self._complained = True
+
+    def _account_for(self, records: list[Record], ended: list[Attempt], *, final: bool) -> None:
         by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
         for record in records:
             by_kind[cast("int", record[0])].append(record)

@@ -20,6 +20,8 @@ from urllib.request import (
 
 from instrumentation.sinks import QueuedSink
 
+_REPEATABLE = (429, 502, 503, 504)
+
 
 @dataclass(frozen=True)
 class Transport:
@@ -56,6 +58,12 @@ class HttpSink(QueuedSink):
         request = Request(self._url, body, self._headers, method="POST")  # noqa: S310 - see _opener
         with self._opener.open(request, timeout=self._transport.timeout_seconds) as answer:
             answer.read()
+
+    def may_recover(self, error: Exception) -> bool:
+        """Tell whether OTLP wants a request repeated that failed so."""
+        if isinstance(error, HTTPError):
+            return error.code in _REPEATABLE
+        return isinstance(error, OSError)  # nobody answered
 
     @cached_property
     def _opener(self) -> OpenerDirector:

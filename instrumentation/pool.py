@@ -1,52 +1,137 @@
-"""What runs around a task in a process pool's child: it tells when the code began and ended."""
+"""What runs around a task in a process pool's child: it tells when the code began and ended.
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
+It tells at once, in memory that its parent can read: so the parent knows when it began of a child
+that was killed, or that outlives its task's time limit. The task's result passes through untouched.
+"""
+
+import logging
+import os
+import struct
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
 from time import time_ns
-from typing import Any, NamedTuple
+from typing import Any
 
-_TIMES = "_taskqueue_times"
-_began: int = 0
+_log = logging.getLogger(__name__)
+_INSTANT = struct.Struct("=q")
+#: A place holds when its call began and when it ended, 0 for not yet.
+_PLACE = struct.Struct("=qq")
+_NOT_YET = _PLACE.pack(0, 0)
+_NOWHERE = -1
+_tell: tuple[int, int] = (_NOWHERE, 0)  # the file, and the place in it, of the call that runs here
+_serial = count()
+
+#: By what path a child opens a parent's file, and a number, as paths come again.
+type Where = tuple[str, int]
 
 
-class Timed(NamedTuple):
-    """A call's result, and the instants around it in the child, in Unix nanoseconds."""
+class Places:
+    """The parent's side: a place for each call that its pool's children have under way."""
 
-    result: Any
-    started: int
-    completed: int
+    def __init__(self) -> None:
+        self._file, path, forget = _shared_file()
+        self.where: Where = path, next(_serial)
+        weakref.finalize(self, forget)
+        self._free: list[int] = []
+        self._unused = count()
+        self._complained = False
+
+    def take(self) -> int:
+        """Return a place for a new call."""
+        try:
+            place = self._free.pop()
+        except IndexError:
+            place = next(self._unused)
+        os.pwrite(self._file, _NOT_YET, place * _PLACE.size)
+        return place
+
+    def read(self, place: int) -> tuple[int, int]:
+        """Return when the call began and when it ended, in Unix nanoseconds; 0 for not yet."""
+        began, ended = _PLACE.unpack(os.pread(self._file, _PLACE.size, place * _PLACE.size))
+        return began, ended
+
+    def give_back(self, place: int) -> None:
+        """Take a place back, once its call can write no more."""
+        self._free.append(place)
+
+    def complain(self) -> None:
+        """Say once that children are not heard of."""
+        if not self._complained:
+            _log.error(
+                "when process tasks begin is not known: no child could open %s", self.where[0]
+            )
+            self._complained = True
+
+
+def timed_call(
+    where: Where, place: int, traceparent: str, call: Callable[..., Any], /, *args: Any, **more: Any
+) -> Any:
+    """Call in the child, with the task's span as the current one, and tell when that was."""
+    global _tell  # noqa: PLW0603 - a pool child runs one task at a time
+    _tell = _open(where), place * _PLACE.size
+    begin_now()
+    try:
+        with _span(traceparent):
+            return call(*args, **more)
+    finally:
+        _write(_INSTANT.size)
 
 
 def begin_now() -> None:
     """Say that the task's own code begins now: what came before was preparation."""
-    global _began  # noqa: PLW0603 - a pool child runs one task at a time
-    _began = time_ns()
+    _write(0)
 
 
-def timed_call(call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Timed:
-    """Call, and return the result with its instants; an exception carries them as an attribute."""
-    begin_now()
+def _write(offset: int) -> None:
+    file, start = _tell
+    with suppress(OSError):  # its parent is gone, or nothing was opened
+        os.pwrite(file, _INSTANT.pack(time_ns()), start + offset)
+
+
+@cache
+def _open(where: Where) -> int:
     try:
-        return Timed(call(*args, **kwargs), _began, time_ns())
-    except BaseException as error:
-        with suppress(AttributeError, TypeError):  # some exceptions take no attributes
-            setattr(error, _TIMES, (_began, time_ns()))
-        raise
+        return os.open(where[0], os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return _NOWHERE
 
 
-def unwrap(done: Future[Any], ran: Callable[[int, int], None]) -> None:
-    """Tell `ran` the instants, and leave in the future what the call itself returned.
+@contextmanager
+def _span(traceparent: str) -> Iterator[None]:
+    """Make the span that a traceparent names the current one."""
+    # Only here, as a child that runs another task of its own accord has no use for it.
+    from opentelemetry import context, trace  # noqa: PLC0415
 
-    As the first callback of the future it runs before an event loop sees the result. The future
-    stays the executor's own, so that cancelling it works as ever.
-    """
-    if done.cancelled():
-        return
-    error = done.exception()
-    if error is None:
-        timed = done.result()
-        done._result = timed.result  # noqa: SLF001
-        ran(timed.started, timed.completed)
-    elif times := getattr(error, _TIMES, None):
-        ran(*times)
+    _, trace_id, span_id, flags = traceparent.split("-")
+    span = trace.NonRecordingSpan(
+        trace.SpanContext(
+            int(trace_id, 16),
+            int(span_id, 16),
+            is_remote=True,
+            trace_flags=trace.TraceFlags(int(flags, 16)),
+        )
+    )
+    token = context.attach(trace.set_span_in_context(span))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def _shared_file() -> tuple[int, str, Callable[[], None]]:
+    """Return a file, a path by which other processes open it, and how to be rid of it."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("taskqueue-places")
+        return file, f"/proc/{os.getpid()}/fd/{file}", partial(os.close, file)
+    file, path = tempfile.mkstemp()
+
+    def forget() -> None:
+        os.close(file)
+        Path(path).unlink(missing_ok=True)
+
+    return file, path, forget

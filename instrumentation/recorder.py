@@ -1,6 +1,7 @@
 """The hand-over point between tasks and telemetry: appending costs tens of nanoseconds."""
 
 import os
+import weakref
 from collections.abc import Callable
 from itertools import compress
 
@@ -27,14 +28,15 @@ class Recorder:
         self._spool = Spool()
         self.append: Callable[[Record], None] = self._records.append
         self.attempt: Callable[[], Attempt] = self._held_attempt
-        os.register_at_fork(after_in_child=self._write_to_parent)
+        _write_to_parent_after_fork(weakref.ref(self))
 
     def _held_attempt(self) -> Attempt:
         attempt = Attempt()
         self._attempts.append(attempt)
         return attempt
 
-    def _write_to_parent(self) -> None:
+    def write_to_parent(self) -> None:
+        """Record for the process that this one was forked from."""
         self.append = self._spool.append
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
@@ -60,3 +62,13 @@ class Recorder:
         self._attempts[: len(attempts)] = running
         starts = [attempt.count_start() for attempt in running if attempt.started]
         return list(filter(None, starts)), list(compress(attempts, ends))
+
+
+def _write_to_parent_after_fork(recorder: weakref.ref[Recorder]) -> None:
+    """Have it done in each child, for as long as there is the recorder."""
+
+    def forked() -> None:
+        if (found := recorder()) is not None:  # an empty one is false
+            found.write_to_parent()
+
+    os.register_at_fork(after_in_child=forked)

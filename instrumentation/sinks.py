@@ -14,6 +14,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 _log = logging.getLogger(__name__)
 _CLOSE_AFTER_SECONDS = 10.0
 _MOST_QUEUED_LINES = 1_000
+_MOST_VITAL_LINES = 200  # some 20 MB, where nobody takes them for long
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
 
 
 class LineSink(Protocol):
@@ -85,7 +87,7 @@ class QueuedSink(ABC):
     """Delivers lines from its own thread; a bounded queue keeps a slow receiver away.
 
     What does not fit in the queue, or cannot be delivered, is dropped and counted. Vital lines go
-    first, and take the place of others.
+    first, take the place of others, and are tried again for as long as that may help.
     """
 
     def __init__(self, close_after_seconds: float = _CLOSE_AFTER_SECONDS) -> None:
@@ -96,6 +98,7 @@ class QueuedSink(ABC):
         self._changed = threading.Condition()
         self._dropped = 0
         self._complained = False
+        self._pause_seconds = _SHORTEST_PAUSE_SECONDS
         # Begun at once: Python starts no thread any more at the end of a process, where a short
         # one has its first spans.
         self._thread = threading.Thread(target=self._deliver_all, name="span-sink", daemon=True)
@@ -117,6 +120,7 @@ class QueuedSink(ABC):
 
     def _keep(self, line: tuple[str, int], *, vital: bool) -> None:
         full = len(self._vital) + len(self._others) >= _MOST_QUEUED_LINES
+        full = full or (vital and len(self._vital) >= _MOST_VITAL_LINES)
         if full and vital and self._others:
             self._dropped += self._others.popleft()[1]
         elif full:
@@ -131,10 +135,13 @@ class QueuedSink(ABC):
             self._changed.notify()
         self._thread.join(self._close_after_seconds)
         with self._changed:
-            for left in (self._vital, self._others):
-                self._dropped += sum(spans for _, spans in left)
-                left.clear()
+            self._drop(self._vital)
+            self._drop(self._others)
         return self._take_dropped()
+
+    def _drop(self, lines: deque[tuple[str, int]]) -> None:
+        self._dropped += sum(spans for _, spans in lines)
+        lines.clear()
 
     def _take_dropped(self) -> int:
         with self._changed:
@@ -143,25 +150,39 @@ class QueuedSink(ABC):
 
     def _deliver_all(self) -> None:
         with suppress_instrumentation():  # how spans are sent makes no spans
-            while line := self._next():
-                self._try(*line)
+            while following := self._next():
+                self._try(*following)
 
-    def _next(self) -> tuple[str, int] | None:
-        """Wait for a line; None at the end."""
+    def _next(self) -> tuple[tuple[str, int], bool] | None:
+        """Wait for a line; return it, and whether it is vital. None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._vital or self._others or self._closing)
-            waiting = self._vital or self._others
-            return waiting.popleft() if waiting else None
+            if self._vital:
+                return self._vital.popleft(), True
+            return (self._others.popleft(), False) if self._others else None
 
-    def _try(self, line: str, spans: int) -> None:
+    def _try(self, line: tuple[str, int], vital: bool) -> None:  # noqa: FBT001
         try:
-            self.deliver(line)
+            self.deliver(line[0])
         except Exception as error:  # noqa: BLE001 - whatever it is, the next line gets its chance
+            again = vital and self.may_recover(error)
             with self._changed:
-                self._dropped += spans
+                if again and not self._closing:
+                    self._vital.appendleft(line)
+                    self._drop(self._others)  # as a try of their own would have ended
+                    self._changed.wait_for(lambda: self._closing, self._pause_seconds)
+                    self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+                else:
+                    self._dropped += line[1]
             if not self._complained:
                 _log.error("spans are being dropped: %s", self.explain(error))
                 self._complained = True
+        else:
+            self._pause_seconds = _SHORTEST_PAUSE_SECONDS
+
+    def may_recover(self, error: Exception) -> bool:  # noqa: ARG002
+        """Tell whether the same line may be delivered later."""
+        return False
 
     def explain(self, error: Exception) -> str:
         """Say what went wrong; never where, for an address may hold credentials."""

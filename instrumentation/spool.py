@@ -11,6 +11,7 @@ import marshal
 import os
 import struct
 import tempfile
+import weakref
 import zlib
 from contextlib import suppress
 
@@ -33,6 +34,8 @@ class Spool:
         self._released = 0
         # Another way to say that this one failed: a byte for each record. Both ends never block.
         self._losses, self._lost = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for file in (self._fd, self._losses, self._lost):
+            weakref.finalize(self, os.close, file).atexit = False  # the last records come later
 
     def append(self, record: Record) -> None:
         """Append one record, or count it as lost."""

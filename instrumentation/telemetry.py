@@ -54,7 +54,7 @@ class Telemetry:
         self._collector = Collector(self.recorder, self._write_spans)
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
-        self._busy = self._started = self._served = False
+        self._busy = self._started = self._served = self._complained = False
         self._serving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._scraped = threading.Event()
@@ -102,10 +102,12 @@ class Telemetry:
         In the thread that runs the tasks little has left the caches, little has grown old enough
         for the garbage collector, and the interpreter's lock need not change hands.
         """
+        if self._forked():
+            return
         try:
             self._collector.keep_up()
         except Exception:  # noqa: BLE001 - never the worker's trouble
-            _log.exception("task telemetry was lost")
+            self._complain()
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
@@ -173,7 +175,13 @@ class Telemetry:
             if self._busy and not final:
                 self.serve()  # now there is something to see
         except Exception:  # noqa: BLE001 - that is the point
-            _log.exception("task telemetry was lost")
+            self._complain()
+
+    def _complain(self) -> None:
+        """Log a defect, the first time."""
+        if not self._complained:
+            _log.exception("task telemetry failed")
+            self._complained = True
 
     def _write_spans(self, records: Sequence[Finished]) -> int:
         self._busy |= bool(records)

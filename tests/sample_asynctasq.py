@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import signal
 import time
 
 import redis
@@ -39,12 +40,17 @@ class fail(AsyncTask):
         raise LookupError(PROBLEM)
 
 
+def fail_first(attempt: int) -> None:
+    """Fail at the first attempt."""
+    if attempt == 1:
+        raise LookupError("not yet")
+
+
 class flaky(AsyncTask):
     config = TWICE
 
     async def execute(self) -> None:
-        if self.current_attempt == 1:
-            raise LookupError("not yet")
+        fail_first(self.current_attempt)
 
 
 class later(flaky):
@@ -153,6 +159,42 @@ class process_fails(SyncProcessTask):
         raise LookupError(PROBLEM)
 
 
+class dies_in_process(SyncProcessTask):
+    config = ONCE
+
+    def execute(self) -> None:
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class flaky_thread(SyncTask):
+    config = TWICE
+
+    def execute(self) -> None:
+        fail_first(self.current_attempt)
+
+
+class flaky_process(SyncProcessTask):
+    config = TWICE
+
+    def execute(self) -> None:
+        fail_first(self.current_attempt)
+
+
+class flaky_async_process(AsyncProcessTask):
+    config = TWICE
+
+    async def execute(self) -> None:
+        fail_first(self.current_attempt)
+
+
+class too_long_async_process(AsyncProcessTask):
+    config = BRIEFLY
+
+    async def execute(self) -> None:
+        await asyncio.sleep(3)
+
+
 class gated_thread(SyncTask):
     config = ONCE
     gate: str
@@ -185,3 +227,13 @@ async def async_function() -> None:
 @task(queue=QUEUE, max_attempts=1)
 def sync_function() -> None:
     """Do nothing, well."""
+
+
+@task(queue=QUEUE, max_attempts=1)
+async def async_function_fails() -> None:
+    raise LookupError(PROBLEM)
+
+
+@task(queue=QUEUE, max_attempts=1)
+def sync_function_fails() -> None:
+    raise LookupError(PROBLEM)

@@ -170,3 +170,10 @@ def killed() -> None:
 @app.task(name="exits")
 def exits() -> None:
     sys.exit(3)
+
+
+@app.task(name="exits_once", reject_on_worker_lost=True)
+def exits_once(gate: str) -> None:
+    with redis.Redis.from_url(f"{URL}/3") as client:
+        if client.incr(gate) == 1:
+            sys.exit(3)

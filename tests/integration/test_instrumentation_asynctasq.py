@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,15 +14,23 @@ import pytest
 import redis
 from asynctasq.serializers.msgspec_serializer import MsgspecSerializer
 from real_redis import RedisServer, running_redis
-from sample_asynctasq import PROBLEM, async_function, sync_function
+from sample_asynctasq import (
+    PROBLEM,
+    async_function,
+    async_function_fails,
+    sync_function,
+    sync_function_fails,
+)
 from senders import AsyncTasqSender, instrumented_sender, uninstrumented_sender
 from workers import (
     CONSUMER,
     ERROR,
     INTERNAL,
     PRODUCER,
+    Scrape,
     Span,
     Worker,
+    environment,
     eventually,
     read_spans,
     running_worker,
@@ -164,6 +174,62 @@ def test_failure_and_retry(sender: AsyncTasqSender, worker: Worker, tmp_path: Pa
     assert {s.trace_id for s in (sending, first, resending, second)} == {sending.trace_id}
 
 
+@pytest.mark.parametrize("task", ["flaky_thread", "flaky_process", "flaky_async_process"])
+def test_a_retry_of_every_kind_is_two_attempts(
+    task: str, sender: AsyncTasqSender, worker: Worker
+) -> None:
+    first, second = worker.attempts([sender.send(task)], 2)
+    assert [s.facts["taskqueue.outcome"] for s in (first, second)] == ["retry", "success"]
+    assert first.error["exception.message"] == "not yet"
+    assert first.at("received") < first.start_ns < first.end_ns < second.start_ns
+    assert first.trace_id == second.trace_id
+
+
+def test_functions_that_fail(sender: AsyncTasqSender, worker: Worker) -> None:
+    functions = (async_function_fails, sync_function_fails)
+    ids = [asyncio.run(sender.dispatch(function())) for function in functions]
+    for failure in worker.attempts(ids, 2):
+        assert failure.facts["taskqueue.outcome"] == "failure"
+        assert failure.error["exception.message"] == PROBLEM.replace("\ud800", "?")
+
+
+@pytest.mark.parametrize(
+    ("warm", "task"),
+    [
+        ("in_thread", "too_long_thread"),
+        ("in_process", "too_long_process"),
+        ("in_async_process", "too_long_async_process"),
+    ],
+)
+def test_what_exceeds_its_time_was_executing_meanwhile(
+    warm: str, task: str, sender: AsyncTasqSender, worker: Worker
+) -> None:
+    """And not waiting: its thread or process had said that it began."""
+    worker.attempts([sender.send(warm)], 1)  # a process takes a second to start
+    before = worker.scrape()
+    (span,) = worker.attempts([sender.send(task)], 1)
+    after = worker.scrape()
+    assert span.error["exception.type"] == "TimeoutError"
+    assert 0.7e9 < span.end_ns - span.start_ns < 2e9
+    execution, prefetch_wait = (
+        after.total(f"taskqueue_{stage}_seconds_sum", task=task)
+        - before.total(f"taskqueue_{stage}_seconds_sum", task=task)
+        for stage in ("execution", "prefetch_wait")
+    )
+    assert execution > 0.7
+    assert prefetch_wait < 0.5
+
+
+def test_a_process_that_is_killed_had_begun(
+    sender: AsyncTasqSender, server: RedisServer, tmp_path: Path
+) -> None:
+    with running_worker(tmp_path, server.url, "asynctasq") as worker:  # its pool is broken then
+        (span,) = worker.attempts([sender.send("dies_in_process")], 1)
+        worker.stop()
+    assert span.error["exception.type"] == "BrokenProcessPool"
+    assert span.end_ns - span.start_ns > 0.25e9
+
+
 def test_latency_counts_from_the_schedule(
     sender: AsyncTasqSender, worker: Worker, tmp_path: Path
 ) -> None:
@@ -228,17 +294,32 @@ def test_poisoned_messages_do_not_reach_the_task(server: RedisServer, worker: Wo
     ids = [f'poison {n} "\\\n🚀' for n in range(len(poison))]
     messages = [poisoned(*pair) for pair in zip(ids, poison, strict=True)]
     messages.append(poisoned("year one", None, dispatched_at="0001-01-01T00:00:00"))
+    messages.append(poisoned("half", None, current_attempt=0.5))
     with redis.Redis.from_url(server.url) as broker:
         broker.lpush("queue:q\"'\\й", *messages)
-    spans = worker.attempts([*ids, "year one"], len(messages))
+    spans = worker.attempts([*ids, "year one", "half"], len(messages))
     assert {span.facts["taskqueue.outcome"] for span in spans} == {"success"}
     assert {span.parent_id for span in spans} == {""}
     assert {span.facts["messaging.destination.name"] for span in spans} == {"q\"'\\й"}
     scrape = worker.scrape()
     assert scrape.total(anomalies, stage="broker_wait") - before == 1
-    # All but the future one, whose context is well-formed; and the None of the year one.
-    assert scrape.total("taskqueue_contexts_unreadable_total") == len(poison)
+    # All but the future one, whose context is well-formed; and the None of the other two.
+    assert scrape.total("taskqueue_contexts_unreadable_total") == len(poison) + 1
     assert scrape.total(STARTED, queue="q\"'\\й") == len(messages)
+
+
+def test_a_task_that_fails_before_it_runs_is_a_failure_that_did_not_start(
+    server: RedisServer, worker: Worker
+) -> None:
+    before = worker.scrape()
+    with redis.Redis.from_url(server.url) as broker:
+        broker.lpush("queue:shop", poisoned("no number", None, current_attempt="x"))
+        (span,) = worker.attempts(["no number"], 1)
+        broker.delete("queue:shop:processing")  # where the worker leaves it
+    after = worker.scrape()
+    assert (span.name, span.facts["taskqueue.outcome"]) == ("process ok", "failure")
+    assert span.error["exception.type"] == "TypeError"
+    assert after.total(STARTED) == before.total(STARTED)
 
 
 def test_a_message_that_is_no_task_is_a_retry_each_time(
@@ -315,3 +396,40 @@ def test_sampled_tasks_run_inside_a_live_span(
     names = {s.name for s in trace_of(sender, worker, tmp_path, task_id)}
     # The call's own span asks for a parent, finds the task's, and is not sampled either.
     assert names == {"send shop", f"process {task}"}
+
+
+FORKS = """
+import asyncio, os, sys
+from asynctasq.core.worker import Worker
+from asynctasq.drivers.redis_driver import RedisDriver
+from instrumentation import asynctasq
+from instrumentation.telemetry import Telemetry
+telemetry = Telemetry("asynctasq")
+asynctasq.instrument(telemetry)
+children = []
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        worker = Worker(RedisDriver(sys.argv[1]), ["shop"], concurrency=2, max_tasks=3)
+        asyncio.run(worker.start())
+        telemetry.keep_up()
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+print(telemetry._exposition())
+"""
+
+
+def test_workers_in_forked_children_are_told_of_by_their_parent(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    for _ in range(6):
+        uninstrumented_sender("asynctasq", server.url).send("ok")
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, server.url], env=environment(tmp_path, server.url),
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    scrape = Scrape(done.stdout[done.stdout.index("# HELP") :])
+    assert scrape.total(ENDED, task="ok") == scrape.total(STARTED, task="ok") == 6
+    assert [scrape.total(name) for name in DROPPED] == [0, 0]

@@ -40,7 +40,7 @@ def worker(
 ) -> Iterator[Worker]:
     """One child, which takes one more task than it runs."""
     options = ("--pool", "prefork", "--concurrency", "1", "--prefetch-multiplier", "2")
-    directory = tmp_path_factory.mktemp("worker")
+    directory = tmp_path_factory.mktemp(request.param)
     with running_worker(
         directory, server.url, "celery", *options, environ=ACK[request.param]
     ) as worker:
@@ -246,3 +246,13 @@ def test_names_that_strangers_choose_are_few(server: RedisServer, worker: Worker
     names = {s.labels.get("task", "") for s in worker.scrape().samples}
     assert "unknown" in names
     assert len([name for name in names if name.startswith("stranger")]) <= 100
+
+
+def test_a_task_that_exits_runs_again_where_celery_takes_its_worker_for_lost(
+    sender: CelerySender, worker: Worker
+) -> None:
+    late = "late" in worker.directory.name
+    task_id = sender.send("exits_once", f"exits, {worker.directory.name}")
+    found = worker.attempts([task_id], 2 if late else 1)
+    outcomes = [span.facts["taskqueue.outcome"] for span in found]
+    assert outcomes == (["retry", "success"] if late else ["failure"])

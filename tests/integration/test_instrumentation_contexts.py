@@ -11,7 +11,6 @@ from real_redis import RedisServer, running_redis
 from senders import instrumented_sender, uninstrumented_sender
 from workers import CONSUMER, Span, Worker, eventually, read_spans, running_worker
 
-NOWHERE = f"{0:032x}-{0:016x}"
 POOLS: dict[str, tuple[str, ...]] = {
     # With the time limits that the pool enforces.
     "prefork": ("soft_limit", "hard_limit"),
@@ -124,12 +123,12 @@ def test_asynctasq_after_a_message_that_is_no_task(asynctasq: Ward) -> None:
         broker.delete("queue:shop", "queue:shop:processing")
 
 
-def test_no_context_reaches_a_process_pool(asynctasq: Ward) -> None:
-    """Nor is any left there: a child knows of no task but the one it runs, and of no span."""
+def test_in_a_process_pool_too_the_tasks_span_is_the_current_one(asynctasq: Ward) -> None:
+    """And no other's: a child has nothing left of the task before."""
     for _ in range(3):
-        task_id = asynctasq.run_first("where_process")
-        asynctasq.worker.attempts([task_id], 1)
-        assert asynctasq.said.get(f"where:{task_id}") == NOWHERE
+        asynctasq.run_first("where_process")
+        asynctasq.send_plain("where_process")
+    asynctasq.assert_untouched()
 
 
 def test_what_greenlets_do_at_the_same_time_they_do_apart(

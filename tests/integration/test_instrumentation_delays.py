@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from real_redis import running_redis
-from senders import Sender, instrumented_sender
+from senders import Sender, instrumented_sender, uninstrumented_sender
 from workers import PRODUCER, Scrape, Span, Worker, read_spans, running_worker
 
 SECOND = 1_000_000_000
@@ -17,6 +17,7 @@ QUEUES = ("shop", "q\"'\\й")
 class Setting:
     """A framework's sender and worker."""
 
+    framework: str
     sender: Sender
     worker: Worker
     traces: Path
@@ -33,7 +34,7 @@ def setting(
         instrumented_sender(request.param, server.url, directory / "traces") as sender,
         running_worker(directory, server.url, request.param, environ=later) as worker,
     ):
-        yield Setting(sender, worker, directory / "traces")
+        yield Setting(request.param, sender, worker, directory / "traces")
 
 
 def stage(before: Scrape, after: Scrape, name: str, task: str) -> tuple[float, float]:
@@ -74,6 +75,20 @@ def test_a_delay_is_no_wait(setting: Setting) -> None:
     assert stage(before, after, "end_to_end", "ok")[1] == pytest.approx(
         (span.end_ns - span.at("due")) / SECOND
     )
+
+
+def test_a_countdown_of_a_sender_without_instrumentation_is_no_prefetch_wait(
+    setting: Setting,
+) -> None:
+    """Celery's messages say when they are due; AsyncTasQ's do not, and wait in the broker."""
+    before = setting.worker.scrape()
+    plain = uninstrumented_sender(setting.framework, setting.sender.url)
+    (span,) = setting.worker.attempts([plain.send("ok", delay=2)], 1)
+    after = setting.worker.scrape()
+    assert stage(before, after, "prefetch_wait", "ok")[1] < 1
+    if setting.framework == "celery":
+        assert stage(before, after, "end_to_end", "ok")[1] < 1
+        assert span.start_ns >= span.at("due")
 
 
 def test_the_pause_before_a_retry_is_a_delay(setting: Setting) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from real_redis import RedisServer
+import requests
+from real_redis import RedisServer, free_port
 from senders import uninstrumented_sender
-from workers import CONSUMER, eventually, read_spans, running_worker
+from workers import CONSUMER, Scrape, eventually, read_spans, running_worker
 
 TASKS = {"celery": "gated", "asynctasq": "gated_thread"}
 SOLO = {"celery": ("--pool", "solo"), "asynctasq": ()}
@@ -56,8 +57,6 @@ def test_a_worker_nobody_can_scrape_works_and_leaves_every_span(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environ = {
             "OTEL_EXPORTER_PROMETHEUS_PORT": str(taken.getsockname()[1]),
-            "TASKQUEUE_TARGETS_DIR": str(tmp_path / "nowhere"),
-            "TASKQUEUE_TARGET_LABELS": "{not json",
             "OTEL_TRACES_SAMPLER_ARG": "often",
         }
         with running_worker(
@@ -74,3 +73,31 @@ def test_a_worker_nobody_can_scrape_works_and_leaves_every_span(
             assert worker.log().count("task metrics are not served") == 1
     spans = [span for span in read_spans(worker.traces) if span.kind == CONSUMER]
     assert len({span.task_id for span in spans}) == len(spans) == 5
+
+
+@BOTH
+def test_a_worker_that_nobody_is_told_of_works_and_can_be_scraped(
+    framework: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    environ = {
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_port()),
+        "TASKQUEUE_TARGETS_DIR": str(tmp_path / "file"),
+        "TASKQUEUE_TARGET_LABELS": "{not json",
+    }
+    with running_worker(
+        tmp_path, redis_server.url, framework, *SOLO[framework], environ=environ, serves=False
+    ) as worker:
+        client = send_all(framework, redis_server, 5)
+        eventually(lambda: client.get("gate:running") == "5", "all tasks ran")
+        url = f"http://127.0.0.1:{environ['OTEL_EXPORTER_PROMETHEUS_PORT']}/metrics"
+
+        def ended() -> float:
+            scrape = Scrape(requests.get(url, timeout=5).text)
+            return scrape.total("taskqueue_execution_seconds_count")
+
+        eventually(lambda: ended() == 5, "all are told of")
+        assert worker.stop() == 0
+        log = worker.log()
+        assert log.count("Prometheus is not told of") == 1
+        assert log.count("TASKQUEUE_TARGET_LABELS is ignored") == 1

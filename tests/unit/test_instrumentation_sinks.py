@@ -137,6 +137,37 @@ def test_a_refusal_is_a_drop() -> None:
         assert sink.write(LINES) + sink.close() == 3
 
 
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_is_vital_is_sent_again_until_the_receiver_recovers(status: int) -> None:
+    with backend(status) as (url, handler):
+        sink = HttpSink(url, Transport())
+        dropped = sink.write([("failure", 1)], vital=True) + sink.write([("other", 2)])
+        eventually(lambda: len(handler.received) > 2, "it is tried again")
+        handler.status = 200
+        eventually(lambda: not sink._vital, "it is delivered")
+        dropped += sink.close()
+        assert handler.received[-1][1] == b"failure"
+        assert dropped == 2, "the other had one try, if any"
+
+
+def test_what_is_vital_waits_for_a_receiver_that_is_not_there_yet() -> None:
+    with backend() as (url, _):
+        pass
+    sink = HttpSink(url, Transport())
+    sink.write([("failure", 1)], vital=True)
+    assert sink.write([]) == 0
+    assert sink.close() == 1, "but not for ever"
+
+
+def test_what_a_receiver_will_never_take_is_not_sent_again() -> None:
+    with backend(status=400) as (url, handler):
+        sink = HttpSink(url, Transport())
+        dropped = sink.write([("failure", 2)], vital=True)
+        dropped += eventually(lambda: sink.write([]), "it is dropped")
+        assert (dropped, len(handler.received)) == (2, 1)
+        assert sink.close() == 0
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_no_redirection_is_followed(status: int, caplog: pytest.LogCaptureFixture) -> None:
     with backend(status) as (url, handler):

@@ -26,7 +26,6 @@ def spooled(*written: Record) -> list[bytes]:
         before = os.fstat(spool._fd).st_size
         spool.append(record)
         chunks.append(os.pread(spool._fd, 1 << 20, before))
-    os.close(spool._fd)
     return chunks
 
 

@@ -122,7 +122,18 @@ def test_the_drain_outlives_a_defect(
 ) -> None:
     monkeypatch.setattr(module, "_DRAIN_AFTER_SECONDS", 0.01)
     with serving() as telemetry:
-        telemetry.recorder.append((DONE, "too short"))
-        eventually(lambda: bool(caplog.records), "the complaint")
+        for lost in (1, 2):
+            telemetry.recorder.append((DONE, "too short"))
+            eventually(
+                lambda n=lost: f"taskqueue_records_dropped_total {n}\n" in telemetry._exposition(),  # type: ignore[misc]
+                "the loss is counted",
+            )
         telemetry.recorder.append((STARTED, "t", "q", 1, 1, "id", 1))
-        eventually(lambda: len(telemetry.recorder) == 0, "the next drain")
+        eventually(
+            lambda: (
+                'taskqueue_tasks_started_total{task="t",queue="q"} 1' in telemetry._exposition()
+            ),
+            "the next one is told of",
+        )
+    (record,) = [r for r in caplog.records if "telemetry was lost" in r.getMessage()]
+    assert record.exc_info

@@ -20,8 +20,9 @@ from celery.app import amqp, trace
 from celery.worker import consumer, request
 
 from instrumentation import asynctasq, celery
+from instrumentation.pool import Places
 from instrumentation.telemetry import Telemetry
-from instrumentation.wrap import undo_all, wrap
+from instrumentation.wrap import undo_all, wrap, wrap_all
 
 CELERY = {
     amqp.AMQP: ["_create_task_sender"],
@@ -118,7 +119,7 @@ def test_what_asynctasq_built_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_a_running_task_submits_on_its_own_is_left_alone() -> None:
     with ThreadPoolExecutor(1) as pool:
-        assert asynctasq._submit(pool.submit, max, 1, 2).result() == 2
+        assert asynctasq._submit(Places(), pool.submit, max, 1, 2).result() == 2
 
 
 def test_wrap_restores_own_and_inherited_attributes() -> None:
@@ -158,3 +159,19 @@ def test_a_cancelled_dispatch_sent_nothing() -> None:
         undo()
     ((record,), _) = telemetry.recorder.drain()
     assert record[9][0] == "CancelledError"  # type: ignore[index]
+
+
+def test_what_cannot_be_wrapped_whole_is_not_wrapped_at_all() -> None:
+    class Framework:
+        def known(self) -> str:
+            return "theirs"
+
+    original = vars(Framework)["known"]
+    undo: list[Any] = []
+    with pytest.raises(AttributeError, match="renamed"):
+        wrap_all(undo, [
+            (Framework, "known", lambda _: lambda _self: "ours"),
+            (Framework, "renamed", lambda call: call),
+        ])  # fmt: skip
+    assert vars(Framework)["known"] is original
+    assert not undo
