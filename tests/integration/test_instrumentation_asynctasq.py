@@ -220,12 +220,11 @@ def test_what_exceeds_its_time_was_executing_meanwhile(
     assert prefetch_wait < 0.5
 
 
-def test_a_process_that_is_killed_had_begun(
-    sender: AsyncTasqSender, server: RedisServer, tmp_path: Path
-) -> None:
-    with running_worker(tmp_path, server.url, "asynctasq") as worker:  # its pool is broken then
-        (span,) = worker.attempts([sender.send("dies_in_process")], 1)
-        worker.stop()
+def test_a_process_that_is_killed_had_begun(redis_server: RedisServer, tmp_path: Path) -> None:
+    url = redis_server.url
+    with running_worker(tmp_path, url, "asynctasq") as worker:  # its pool is broken then
+        task_id = uninstrumented_sender("asynctasq", url).send("dies_in_process")
+        (span,) = worker.attempts([task_id], 1)
     assert span.error["exception.type"] == "BrokenProcessPool"
     assert span.end_ns - span.start_ns > 0.25e9
 
@@ -406,26 +405,22 @@ from instrumentation import asynctasq
 from instrumentation.telemetry import Telemetry
 telemetry = Telemetry("asynctasq")
 asynctasq.instrument(telemetry)
-children = []
-for _ in range(2):
-    child = os.fork()
-    if not child:
-        worker = Worker(RedisDriver(sys.argv[1]), ["shop"], concurrency=2, max_tasks=3)
-        asyncio.run(worker.start())
-        telemetry.keep_up()
-        os._exit(0)
-    children.append(child)
-for child in children:
-    os.waitpid(child, 0)
+child = os.fork()
+if not child:
+    worker = Worker(RedisDriver(sys.argv[1]), ["forked"], concurrency=2, max_tasks=6)
+    asyncio.run(worker.start())
+    telemetry.keep_up()
+    os._exit(0)
+os.waitpid(child, 0)
 print(telemetry._exposition())
 """
 
 
-def test_workers_in_forked_children_are_told_of_by_their_parent(
+def test_a_worker_in_a_forked_child_is_told_of_by_the_parent(
     server: RedisServer, tmp_path: Path
 ) -> None:
     for _ in range(6):
-        uninstrumented_sender("asynctasq", server.url).send("ok")
+        uninstrumented_sender("asynctasq", server.url).send("ok", queue="forked")
     done = subprocess.run(
         [sys.executable, "-c", FORKS, server.url], env=environment(tmp_path, server.url),
         capture_output=True, text=True, timeout=60, check=True,
