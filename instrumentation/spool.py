@@ -6,6 +6,7 @@ disappears with the last process that holds it, however that ends.
 """
 
 import ctypes
+import errno
 import fcntl
 import marshal
 import os
@@ -47,7 +48,9 @@ class Spool:
 
     def _write(self, record: Record) -> None:
         body = marshal.dumps(record)
-        os.write(self._fd, _HEADER.pack(_MAGIC, len(body), zlib.crc32(body)) + body)
+        data = _HEADER.pack(_MAGIC, len(body), zlib.crc32(body)) + body
+        if os.write(self._fd, data) < len(data):
+            raise OSError(errno.ENOSPC, "the record was cut short")
 
     @property
     def pending_bytes(self) -> int:
