@@ -14,7 +14,7 @@ what such a process wrote itself comes first (`children`).
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial, update_wrapper
 from itertools import count
@@ -68,6 +68,7 @@ _EXITS = (SystemExit, KeyboardInterrupt)
 _MOST_RETRIES = 2**31
 _MOST_NANOSECONDS = 2**63
 _RECEIVED = "taskqueue-received-ns"
+_TIMED_OUT = "_taskqueue_timed_out"
 _queue_of = Queues(default="celery")
 
 
@@ -81,6 +82,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         (request.Request, "acknowledge", lambda ack: _settling(ack, telemetry, time_ns)),
         (request.Request, "reject", lambda reject: _settling(reject, telemetry, lambda: 0)),
         (request.Request, "on_failure", lambda fail: _noting_lost(fail, telemetry)),
+        (request.Request, "on_timeout", _within_what_timed_out),
         (request.Request, "_success_was_stored", _noting_stored_success),
         (signals.task_received, "send", lambda send: _noting_received(send, telemetry)),
         (consumer.Consumer, "on_decode_error", partial(_undecodable, _rejecting(telemetry))),
@@ -358,9 +360,23 @@ def _noting_lost(fail: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
                 fail(self, exc_info, send_failed_event, return_ok)
         finally:
             attempt.pid = self.worker_pid or 0
+            if isinstance(error, TimeLimitExceeded):
+                attempt.ids()  # as they will be asked for
+                vars(self)[_TIMED_OUT] = attempt
             telemetry.recorder.append(attempt.told(LOST))
 
     return on_failure
+
+
+def _within_what_timed_out(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Have errbacks belong to the attempt that exceeded its hard limit: they are sent last."""
+
+    def on_timeout(self: request.Request, soft: bool, timeout: float) -> None:  # noqa: FBT001
+        attempt = vars(self).pop(_TIMED_OUT, None)
+        with attempt.current() if attempt else nullcontext():
+            handle(self, soft, timeout)
+
+    return on_timeout
 
 
 def _noting_stored_success(ask: Callable[..., Any]) -> Callable[..., Any]:

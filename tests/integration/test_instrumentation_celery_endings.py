@@ -16,6 +16,7 @@ from workers import (
     DEADLINE_SECONDS,
     ERROR,
     Scrape,
+    Span,
     Worker,
     eventually,
     read_spans,
@@ -207,6 +208,20 @@ def test_time_limits(sender: CelerySender, worker: Worker) -> None:
     assert spans[hard].start_ns < spans[good].start_ns
     assert gained(before, after, STARTED) == gained(before, after, ENDED) == 3
     assert_once(worker, soft, hard, good)
+
+
+def test_errbacks_belong_to_what_exceeded_its_time(sender: CelerySender, worker: Worker) -> None:
+    errback = sender.app.signature("pid_of_child", queue="shop")
+    (stopped,) = worker.attempts([sender.send("hard_limit", link_error=errback)], 1)
+
+    def ran() -> list[Span]:
+        worker.attempts([sender.send("ok")], 1)  # whatever came before has run by then
+        return [s for s in read_spans(worker.traces) if s.name == "process pid_of_child"]
+
+    found = eventually(ran, "it ran")  # twice, with Celery 5.7
+    senders = {s.span_id: s for s in read_spans(worker.traces)}
+    assert {span.trace_id for span in found} == {stopped.trace_id}
+    assert {senders[span.parent_id].parent_id for span in found} == {stopped.span_id}
 
 
 def test_what_nobody_can_run_does_not_go_missing(sender: CelerySender, worker: Worker) -> None:

@@ -29,7 +29,7 @@ CELERY = {
     trace: ["build_tracer"],
     consumer.consumer: ["build_tracer"],
     consumer.Consumer: ["on_decode_error"],
-    request.Request: ["_success_was_stored", "acknowledge", "on_failure", "reject"],
+    request.Request: ["_success_was_stored", "acknowledge", "on_failure", "on_timeout", "reject"],
     signals.task_received: ["send"],
 }
 ASYNCTASQ: dict[Any, list[str]] = {
