@@ -194,7 +194,7 @@ def test_a_phase_says_what_to_send(grid: Scenario) -> None:
 
 def test_seconds_stand_for_a_count() -> None:
     found = points(load_scenario("stress"))
-    assert [(p.point["rate"], p.workload.count) for p in found][:2] == [(250, 7500), (500, 15000)]
+    assert [(p.point["rate"], p.workload.count) for p in found][:2] == [(250, 5000), (500, 10_000)]
     short = points(load_scenario("stress").override(quick=True))
     assert all(p.workload.count == p.point["rate"] * p.load.seconds for p in short)
     (given,) = points(load_scenario("stress").override(rate=50, count=33))
