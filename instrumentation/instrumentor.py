@@ -70,7 +70,12 @@ class TaskQueueInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         )
         steps = [telemetry.close] if own else []
         steps += [live.use(provider)] if provider else []
-        steps += [self._wrap(telemetry), self._when_a_worker_starts(telemetry.serve)]
+        try:
+            steps.append(self._wrap(telemetry))
+            steps.append(self._when_a_worker_starts(telemetry.serve))
+        except BaseException:  # a version of the framework that is not as expected
+            undo_all(steps)()
+            raise
         self._undo = undo_all(steps)
         telemetry.start(serving=self._warn_of_rival)
 

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
@@ -16,7 +17,9 @@ from asynctasq.core.dispatcher import Dispatcher
 from asynctasq.core.worker import Worker
 from asynctasq.drivers.redis_driver import RedisDriver
 from asynctasq.tasks import FunctionTask
+from asynctasq.tasks.services.executor import TaskExecutor
 from celery import Celery, signals
+from celery.worker import request
 from opentelemetry.instrumentation.celery import CeleryInstrumentor as StockInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
@@ -141,6 +144,21 @@ def test_a_version_that_is_not_known_is_left_alone(
     assert not kind().is_instrumented_by_opentelemetry
     (record,) = caplog.records
     assert f"{kind.system} >= 99" in record.getMessage()
+
+
+@BOTH
+def test_a_framework_that_lost_something_is_left_whole_and_nothing_goes_on(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = CELERY if kind is CeleryInstrumentor else ASYNCTASQ
+    lost = request.Request if kind is CeleryInstrumentor else TaskExecutor
+    monkeypatch.delattr(lost, "on_failure" if kind is CeleryInstrumentor else "should_retry")
+    before, threads = contents(owners), set(threading.enumerate())
+    with pytest.raises(AttributeError):
+        kind().instrument()
+    assert contents(owners) == before
+    eventually(lambda: set(threading.enumerate()) <= threads, "its threads ended")
+    kind().uninstrument()
 
 
 @BOTH
