@@ -1,6 +1,7 @@
 """HTTP clients as each side's users have them: one for each process, its connections kept open."""
 
 import asyncio
+import logging
 import os
 from functools import cache
 
@@ -38,5 +39,8 @@ def _session(_pid: int) -> requests.Session:
 @cache
 def _client(_loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
     """Return the event loop's client: its connections are of no use to another."""
+    # It writes a line for each request at INFO, which AsyncTasQ's worker would print in colour, at
+    # more CPU time than the request takes. No worker here logs anything else for each task.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # The default limits: a larger pool of idle connections costs CPU time with each request.
     return httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
