@@ -36,6 +36,7 @@ class Queues:
         if len(declared) != self._declared:
             self._declared = len(declared)
             self._by_binding = {
-                (queue.exchange.name, queue.routing_key): name for name, queue in declared.items()
+                (getattr(queue.exchange, "name", ""), queue.routing_key): name
+                for name, queue in declared.items()
             }
         return self._by_binding
