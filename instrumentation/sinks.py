@@ -120,10 +120,9 @@ class QueuedSink(ABC):
 
     def _keep(self, line: tuple[str, int], *, vital: bool) -> None:
         full = len(self._vital) + len(self._others) >= _MOST_QUEUED_LINES
-        full = full or (vital and len(self._vital) >= _MOST_VITAL_LINES)
-        if full and vital and self._others:
+        if vital and full and self._others:
             self._dropped += self._others.popleft()[1]
-        elif full:
+        elif full or (vital and len(self._vital) >= _MOST_VITAL_LINES):
             self._dropped += line[1]
             return
         (self._vital if vital else self._others).append(line)

@@ -160,6 +160,16 @@ def test_what_is_vital_waits_for_a_receiver_that_is_not_there_yet() -> None:
     assert sink.close() == 1, "but not for ever"
 
 
+def test_of_what_is_vital_only_so_much_waits() -> None:
+    with backend() as (url, _):
+        pass
+    sink = HttpSink(url, Transport())
+    most = sinks._MOST_VITAL_LINES
+    dropped = sink.write((("failure", 1) for _ in range(most + 100)), vital=True)
+    assert 95 <= dropped <= 100, "one is being tried"
+    assert dropped + sink.close() == most + 100
+
+
 def test_what_a_receiver_will_never_take_is_not_sent_again() -> None:
     with backend(status=400) as (url, handler):
         sink = HttpSink(url, Transport())
