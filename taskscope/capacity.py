@@ -67,7 +67,9 @@ def question(
             f"scenario {scenario.name} has a matrix of {', '.join(others)} besides the rate.",
             f"Choose one of each: {' '.join(f'--{a.replace("_", "-")}' for a in others)}.",
         )
-    return Question(replace(scenario, slo=slo, matrix={}), start, limits, burst_seconds)
+    everywhere = tuple(replace(variant, only={}) for variant in scenario.variants)
+    searched = replace(scenario, slo=slo, matrix={}, variants=everywhere)
+    return Question(searched, start, limits, burst_seconds)
 
 
 def course(asked: Question) -> Course:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from extract.capacity import Promise, Trial, Verdict, backlog_over_time, bracket, growth, judge
+from taskscope.capacity import question
 from taskscope.capacity_search import Limits, rounded, search
+from taskscope.matrix import points
+from taskscope.scenario import load_scenario
 
 PROMISE = Promise(0.25, 0.0)
 GOOD = {"end_to_end_p99": 0.1, "tasks_completed": 100.0, "tasks_failed": 0.0}
@@ -122,3 +125,15 @@ def test_a_backlog_is_what_was_sent_and_not_completed() -> None:
     times, backlog = backlog_over_time(np.array([0.0, 1.0, 2.0]), np.array([1.5, 2.5, 4.0]))
     assert times.tolist() == [0, 1, 1.5, 2, 2.5, 4]
     assert backlog.tolist() == [1, 2, 1, 2, 1, 0]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_search_tries_every_variant_at_every_rate(*, quick: bool) -> None:
+    """Also where the scenario's matrix has a variant at some of its rates only."""
+    stress = load_scenario("stress").override(quick=quick)
+    assert any("rate" in variant.only for variant in stress.variants)
+    asked = question(
+        stress, slo_seconds=None, first=None, limits=Limits(0.1, 1, 60), burst_seconds=1.0
+    )
+    (point,) = points(replace(asked.scenario, matrix={"rate": (707.0,)}))
+    assert [v.name for v in point.variants] == [v.name for v in stress.variants]
