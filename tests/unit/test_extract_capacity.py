@@ -1,6 +1,7 @@
 """What trials amount to, and which rate is next: on made-up systems of known capacity."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
