@@ -47,9 +47,9 @@ def _run(directory: Path) -> Iterator[str]:
     if told := list(capacity_words.of_run(manifest, data)):
         yield from (f"- {_cell(line)}" for line in told)
         yield ""
-    for family in together:
-        yield from _family(family)
     if not manifest.searched:
+        for family in together:
+            yield from _family(family)
         for comparison in summary.comparisons:
             yield from _comparison(comparison)
         for view in viewed:
@@ -58,7 +58,7 @@ def _run(directory: Path) -> Iterator[str]:
 
 def _facts(manifest: Manifest, summary: Summary) -> Iterator[str]:
     machine = manifest.machine
-    yield f"- Measured {manifest.created}: `taskscope {' '.join(manifest.command)}`"
+    yield f"- Measured {manifest.created}: `taskscope {' '.join(_asked(manifest.command))}`"
     yield (f"- Machine: {_cell(machine.get('cpu', 'unknown'))}, {machine.get('cores', 0):g} cores; "
            f"load {machine.get('load_1m', float('nan')):.2g} when it began")  # fmt: skip
     for doubt in machine.get("doubts", []):
@@ -67,6 +67,15 @@ def _facts(manifest: Manifest, summary: Summary) -> Iterator[str]:
     lines, _ = rows.audited(summary)
     yield from (f"- {_cell(line)}" for line in lines)
     yield ""
+
+
+def _asked(command: Sequence[str]) -> Iterator[str]:
+    """Leave out where the run was put, which is of no use to anybody else."""
+    before = ""
+    for word in command:
+        if "--out" not in {before, word}:
+            yield word
+        before = word
 
 
 def _family(family: Family) -> Iterator[str]:

@@ -85,7 +85,8 @@ def _searched() -> tuple[Manifest, Dataset]:
               "remedy": ""} for c in (*cells, burst)]  # fmt: skip
     made = run({"s": ({("a", "throughput"): [1.0]}, {})}).manifest
     manifest = msgspec.structs.replace(
-        made, scenarios=tuple(scenarios), cells=(*cells, burst), command=("capacity",),
+        made, scenarios=tuple(scenarios), cells=(*cells, burst),
+        command=("capacity", "--out", "/some/where", "--quick"),
         order=tuple(str(n) for n in range(len(cells) + 1)),
     )  # fmt: skip
     data = Dataset(
@@ -178,7 +179,7 @@ def test_the_page_has_machine_date_versions_and_capacities(tmp_path: Path) -> No
     manifest.write(directory)
     data.write(directory / "dataset")
     text = page([directory])
-    for part in ("## Stress", "Measured 2026-11-22", "Some CPU, 2 cores", "python 3.12",
+    for part in ("## Stress", "Measured 2026-11-22", "`taskscope capacity --quick`", "Some CPU, 2 cores", "python 3.12",
                  "a sustains 50 tasks/s", "all 6 cells are exact"):  # fmt: skip
         assert part in text, part
     with pytest.raises(UsageError, match="does not exist"):
