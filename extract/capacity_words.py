@@ -47,7 +47,7 @@ def _burst(found: Capacity) -> Iterator[str]:
         else f"it had recovered {burst.recovery_seconds:.2g} s after"
     )
     yield (f"In a burst of {burst.rate:,.4g} tasks/s for {burst.seconds:g} s the backlog grew by "
-           f"{burst.growth:,.3g} tasks/s, to {burst.largest_backlog:,}; with "
+           f"{burst.growth:,.4g} tasks/s, to {burst.largest_backlog:,}; with "
            f"{burst.base_rate:,.4g} tasks/s before and after, {after}.")  # fmt: skip
 
 
