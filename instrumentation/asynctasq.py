@@ -243,14 +243,11 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
             attempt.started = time_ns()
         try:
             await execute(self, task, timeout)
-        except Exception as failure:
+        except BaseException as failure:
             _ask_pool(attempt)
             attempt.complete(failure)
-            raise
-        except BaseException as failure:  # cancelled: the worker will not come back to it
-            _ask_pool(attempt)
-            attempt.complete(failure)
-            attempt.record()
+            if not isinstance(failure, Exception):  # cancelled: the worker will not come back to it
+                attempt.record()
             raise
         attempt.complete()
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from instrumentation.attempt import Attempt
+from instrumentation.once import Once
 from instrumentation.records import Record
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Backlog:
         self._write_spans = write_spans
         self._waiting: list[Finished] = []
         self._new = 0
-        self._complained = False
+        self._complain = Once(_log.exception)
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
@@ -45,9 +46,7 @@ class Backlog:
             try:
                 return self._write_spans(ready)  # if it is nothing, too: drops are told late
             except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
-                if not self._complained:
-                    _log.exception("spans are being dropped: they cannot be written")
-                    self._complained = True
+                self._complain("spans are being dropped: they cannot be written")
                 return len(ready)
 
     def _due(self, *, final: bool) -> list[Finished]:

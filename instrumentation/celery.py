@@ -56,7 +56,7 @@ from instrumentation.records import (
 from instrumentation.records import SENT as SENT_KIND
 from instrumentation.routing import Queues
 from instrumentation.unknown import UNKNOWN, Names
-from instrumentation.wrap import Undo, undo_all, wrap, wrap_all
+from instrumentation.wrap import Undo, wrap, wrap_all
 
 if TYPE_CHECKING:
     from instrumentation.telemetry import Telemetry
@@ -74,8 +74,10 @@ _queue_of = Queues(default="celery")
 
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
+    reject = _rejecting(telemetry)
+    receivers = _receivers(telemetry, reject)
     undo: list[Undo] = [_forget_built]
-    wrap_all(undo, [
+    take_back = wrap_all(undo, [
         (amqp.AMQP, "_create_task_sender", lambda make: _sending(make, telemetry)),
         (trace, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
         (consumer.consumer, "build_tracer", lambda build: _tracing(build, telemetry, undo)),
@@ -85,15 +87,19 @@ def instrument(telemetry: "Telemetry") -> Undo:
         (request.Request, "on_timeout", _within_what_timed_out),
         (request.Request, "_success_was_stored", _noting_stored_success),
         (signals.task_received, "send", lambda send: _noting_received(send, telemetry)),
-        (consumer.Consumer, "on_decode_error", partial(_undecodable, _rejecting(telemetry))),
+        (consumer.Consumer, "on_decode_error", partial(_undecodable, reject)),
     ])  # fmt: skip
-    undo += _listening(telemetry)
+    for signal, receiver in receivers.items():
+        signal.connect(receiver, weak=False)
+        undo.append(partial(signal.disconnect, receiver))
     _forget_built()
-    return undo_all(undo)
+    return take_back
 
 
-def _listening(telemetry: "Telemetry") -> list[Undo]:
-    reject = _rejecting(telemetry)
+def _receivers(
+    telemetry: "Telemetry", reject: Callable[..., None]
+) -> Mapping[Any, Callable[..., None]]:
+    """Return what hears of the tasks that no pool ever sees, by signal."""
 
     def unknown(message: Any, name: Any, **_signal: Any) -> None:
         reject(message, ("NotRegistered", str(name), ""), name)
@@ -101,14 +107,11 @@ def _listening(telemetry: "Telemetry") -> list[Undo]:
     def rejected(message: Any, exc: Any, **_signal: Any) -> None:
         reject(message, describe(exc) if exc else ("InvalidTaskError", "no task message", ""))
 
-    receivers: dict[Any, Callable[..., None]] = {
+    return {
         signals.task_revoked: _noting_revoked(telemetry),
         signals.task_unknown: unknown,
         signals.task_rejected: rejected,
     }
-    for signal, receiver in receivers.items():
-        signal.connect(receiver, weak=False)
-    return [partial(signal.disconnect, receiver) for signal, receiver in receivers.items()]
 
 
 def _forget_built() -> None:

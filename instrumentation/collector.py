@@ -17,6 +17,7 @@ from instrumentation.children import Children
 from instrumentation.exemplars import Exemplars
 from instrumentation.finished import Batch, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
+from instrumentation.once import Once
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
     ACK_PENDING,
@@ -49,7 +50,8 @@ class Collector:
         self._children = Children()
         self._exemplars = Exemplars()
         self._lock = threading.Lock()
-        self._complained = False
+        self._complain = Once(_log.exception)
+        self._complain_of_children = Once(_log.error)
         self._unacknowledged: dict[tuple[str, int], Attempt] = {}
         self._ended: Counter[Labels] = Counter()
         self._counters: dict[str, Counter[Labels]] = {name: Counter() for name in _COUNTERS}
@@ -94,9 +96,7 @@ class Collector:
             self._account_for(records, ended, final=final)
         except Exception:  # noqa: BLE001 - neither a scrape nor the next records suffer for it
             self._counters["records_dropped"][()] += len(records) + len(ended)
-            if not self._complained:
-                _log.exception("task telemetry was lost; further losses are only counted")
-                self._complained = True
+            self._complain("task telemetry was lost; further losses are only counted")
 
     def _account_for(self, records: list[Record], ended: list[Attempt], *, final: bool) -> None:
         by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
@@ -138,8 +138,8 @@ class Collector:
             self._counters["tasks_started"][task] += instants.size
 
     def _count_lost(self, records: int) -> None:
-        if records and not self._counters["records_dropped"][()]:
-            _log.error(
+        if records:
+            self._complain_of_children(
                 "records of pool children are being lost: killed as they wrote, or ulimit -f"
             )
         self._counters["records_dropped"][()] += records

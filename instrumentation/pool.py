@@ -17,6 +17,8 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
+from instrumentation.once import Once
+
 _log = logging.getLogger(__name__)
 _INSTANT = struct.Struct("=q")
 #: A place holds when its call began and when it ended, 0 for not yet.
@@ -39,7 +41,7 @@ class Places:
         weakref.finalize(self, forget)
         self._free: list[int] = []
         self._unused = count()
-        self._complained = False
+        self._complain = Once(_log.error)
 
     def take(self) -> int:
         """Return a place for a new call."""
@@ -61,11 +63,8 @@ class Places:
 
     def complain(self) -> None:
         """Say once that children are not heard of."""
-        if not self._complained:
-            _log.error(
-                "when process tasks begin is not known: no child could open %s", self.where[0]
-            )
-            self._complained = True
+        path, _ = self.where
+        self._complain("when process tasks begin is not known: no child could open %s", path)
 
 
 def timed_call(

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from instrumentation.once import Once
+
 _log = logging.getLogger(__name__)
 _CLOSE_AFTER_SECONDS = 10.0
 _MOST_QUEUED_LINES = 1_000
@@ -50,7 +52,7 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._torn = False
-        self._complained = False
+        self._complain = Once(_log.error)
 
     def wanted(self) -> bool:
         return True
@@ -62,7 +64,7 @@ class FileSink:
                 self._append(line.encode())
             except OSError as error:
                 dropped += spans
-                self._complain(error)
+                self._complain("spans are being dropped: cannot write %s: %s", self._path, error)
         return dropped
 
     def _append(self, line: bytes) -> None:
@@ -73,11 +75,6 @@ class FileSink:
         self._torn = 0 < written < len(data) or (self._torn and not written)
         if written != len(data):
             raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes were written")
-
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            _log.error("spans are being dropped: cannot write %s: %s", self._path, error)
-            self._complained = True
 
     def close(self) -> int:
         return 0
@@ -97,7 +94,7 @@ class QueuedSink(ABC):
         self._closing = False
         self._changed = threading.Condition()
         self._dropped = 0
-        self._complained = False
+        self._complain = Once(_log.error)
         self._pause_seconds = _SHORTEST_PAUSE_SECONDS
         # Begun at once: Python starts no thread any more at the end of a process, where a short
         # one has its first spans.
@@ -173,9 +170,7 @@ class QueuedSink(ABC):
                     self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
                 else:
                     self._dropped += line[1]
-            if not self._complained:
-                _log.error("spans are being dropped: %s", self.explain(error))
-                self._complained = True
+            self._complain("spans are being dropped: %s", self.explain(error))
         else:
             self._pause_seconds = _SHORTEST_PAUSE_SECONDS
 

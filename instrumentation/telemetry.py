@@ -19,6 +19,7 @@ from instrumentation import settings, spans, vital
 from instrumentation.backlog import Finished
 from instrumentation.collector import Collector
 from instrumentation.destination import choose
+from instrumentation.once import Once
 from instrumentation.recorder import Recorder
 from instrumentation.server import Announcement, MetricsServer
 from instrumentation.settings import Environ, read
@@ -54,7 +55,8 @@ class Telemetry:
         self._collector = Collector(self.recorder, self._write_spans)
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
-        self._busy = self._started = self._served = self._complained = False
+        self._busy = self._started = self._served = False
+        self._complain = Once(_log.exception)
         self._serving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._scraped = threading.Event()
@@ -107,7 +109,7 @@ class Telemetry:
         try:
             self._collector.keep_up()
         except Exception:  # noqa: BLE001 - never the worker's trouble
-            self._complain()
+            self._complain("task telemetry failed")
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
@@ -175,13 +177,7 @@ class Telemetry:
             if self._busy and not final:
                 self.serve()  # now there is something to see
         except Exception:  # noqa: BLE001 - that is the point
-            self._complain()
-
-    def _complain(self) -> None:
-        """Log a defect, the first time."""
-        if not self._complained:
-            _log.exception("task telemetry failed")
-            self._complained = True
+            self._complain("task telemetry failed")
 
     def _write_spans(self, records: Sequence[Finished]) -> int:
         self._busy |= bool(records)
