@@ -16,10 +16,10 @@ Context and instants travel at the end of the serialized task, of which unknown 
 import asyncio
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from itertools import count
 from time import time_ns
@@ -51,7 +51,8 @@ with extra("asynctasq", "msgspec"):
 
 from instrumentation.attempt import Attempt, describe
 from instrumentation.carrier import LENGTH, UNREADABLE, is_sampled, pack
-from instrumentation.pool import Places, begin_now, timed_call
+from instrumentation.pool_child import begin_now
+from instrumentation.pool_parent import ask_pool, submitting
 from instrumentation.propagation import (
     CARRIER,
     current_task,
@@ -244,7 +245,7 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         try:
             await execute(self, task, timeout)
         except BaseException as failure:
-            _ask_pool(attempt)
+            ask_pool(attempt)
             attempt.complete(failure)
             if not isinstance(failure, Exception):  # cancelled: the worker will not come back to it
                 attempt.record()
@@ -418,52 +419,10 @@ def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 def _creating_pool(create: Callable[..., Executor], undo: list[Undo]) -> Callable[..., Executor]:
     def create_pool(self: ProcessPoolManager, *args: Any, **kwargs: Any) -> Executor:
         pool = create(self, *args, **kwargs)
-        places = Places()
-        undo.append(wrap(pool, "submit", lambda submit: partial(_submit, places, submit)))
+        undo.append(wrap(pool, "submit", submitting))
         return pool
 
     return create_pool
-
-
-#: How to ask when an attempt began and ended that a process pool has under way.
-_in_pools: dict[int, Callable[[], tuple[int, int]]] = {}
-
-
-def _submit(
-    places: Places, submit: Callable[..., Future[Any]], /, *call: Any, **kwargs: Any
-) -> Future[Any]:
-    """Run the call in the pool, and note when its own code began and ended over there.
-
-    What a running task submits on its own account is none of ours.
-    """
-    attempt = current_task.get()
-    if not isinstance(attempt, Attempt) or attempt.started:
-        return submit(*call, **kwargs)
-    place, traceparent = places.take(), attempt.ids().traceparent()
-    try:
-        future = submit(timed_call, places.where, place, traceparent, *call, **kwargs)
-    except BaseException:  # the pool is broken, or closed
-        places.give_back(place)
-        raise
-    _in_pools[id(attempt)] = partial(places.read, place)
-
-    def done(future: Future[Any]) -> None:
-        _ask_pool(attempt)
-        del _in_pools[id(attempt)]
-        places.give_back(place)
-        if not attempt.started and not future.cancelled() and future.exception() is None:
-            places.complain()
-
-    future.add_done_callback(done)  # the first of its callbacks: before an event loop sees a result
-    return future
-
-
-def _ask_pool(attempt: Attempt) -> None:
-    """Learn when its code began in a pool's child, and when it ended, if not now."""
-    if ask := _in_pools.get(id(attempt)):
-        began, ended = ask()
-        if began:
-            attempt.ran(began, ended or time_ns())
 
 
 def run_sync_process_task(serialized_task: bytes) -> Any:

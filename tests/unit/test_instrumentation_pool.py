@@ -13,7 +13,8 @@ import pytest
 from opentelemetry import trace
 from workers import eventually
 
-from instrumentation.pool import Places, begin_now, timed_call
+from instrumentation.pool_child import begin_now, timed_call
+from instrumentation.pool_parent import Places
 
 TRACE, SPAN = "a" * 32, "b" * 16
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"

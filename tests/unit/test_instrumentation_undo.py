@@ -20,7 +20,7 @@ from celery.app import amqp, trace
 from celery.worker import consumer, request
 
 from instrumentation import asynctasq, celery
-from instrumentation.pool import Places
+from instrumentation.pool_parent import submitting
 from instrumentation.telemetry import Telemetry
 from instrumentation.wrap import undo_all, wrap, wrap_all
 
@@ -119,7 +119,7 @@ def test_what_asynctasq_built_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_a_running_task_submits_on_its_own_is_left_alone() -> None:
     with ThreadPoolExecutor(1) as pool:
-        assert asynctasq._submit(Places(), pool.submit, max, 1, 2).result() == 2
+        assert submitting(pool.submit)(max, 1, 2).result() == 2
 
 
 def test_wrap_restores_own_and_inherited_attributes() -> None:
