@@ -107,5 +107,5 @@ def extra(name: str, *others: str) -> Iterator[None]:
         if error.name not in {name, *others}:
             raise
         raise ModuleNotFoundError(
-            f"{name} is not installed: pip install 'taskscope-instrumentation[{name}]'", name=name
+            f"{name} is not installed: pip install {name}", name=name
         ) from None

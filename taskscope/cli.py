@@ -53,8 +53,8 @@ app = typer.Typer(
     help="""Compare Python task queues by observing them.
 
 Exit codes: 0 done and every cell exact, 1 failed, 2 wrong usage, 3 a service is missing or failed,
-4 done but some cells are invalid, 5 a condition of --fail-if has fired, 130 interrupted,
-143 terminated.""",
+4 done but some cells are invalid (of capacity: some end is not known), 5 a condition of --fail-if
+has fired, 130 interrupted, 143 terminated.""",
 )
 grafana_app = typer.Typer(no_args_is_help=True, help="Grafana: the dashboards, in one of yours.")
 app.add_typer(grafana_app, name="grafana")
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0913 - the options of a run
     ] = 0.01,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="Afterwards, profile each variant's worker once more."),
+        typer.Option("--profile", help="Afterwards, profile each variant's worker, twice."),
     ] = False,
     together: Annotated[
         bool,
@@ -186,7 +186,8 @@ def capacity(  # noqa: PLR0913 - the options of a search
         float | None, typer.Option("--from", min=1, help="The first rate to try, in tasks/s.")
     ] = None,
     precision: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1.")
+        float | None,
+        typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1, with --quick 0.25."),
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option(help="Tasks that a worker runs at once.")
@@ -363,9 +364,7 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
     into: Annotated[
         Path | None, typer.Option(metavar="RUN_DIR", help="A run to put the ledger into.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "--output-dir", metavar="DIR", help="Its directory.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Its directory.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure what instrumentation costs, and whether it costs one framework more than another.
@@ -408,10 +407,11 @@ def trace(  # noqa: PLR0913 - the options of a question
     directory: Directory,
     *,
     count: Annotated[
-        int, typer.Option("--slowest", min=1, metavar="N", help="How many tasks to show.")
+        int,
+        typer.Option("--slowest", min=1, metavar="N", help="How many, the slowest first."),
     ] = 10,
     task: Annotated[str | None, typer.Option(help="One task, by its id: all attempts.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Failed tasks only.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only tasks that failed.")] = False,
     addresses: Annotated[
         bool, typer.Option("--open", help="Print the traces' addresses in Grafana.")
     ] = False,

@@ -21,8 +21,10 @@ from taskscope.summary import Comparison, Summary, summarise
 _HEAD = """# Results
 
 As measured, and as every number is written by `.venv/bin/python -m taskscope.results_page RUN...`
-from the datasets of the runs. The columns have the median of the valid repetitions, ± half their
-range (by class of task: the median). Only cells that passed their audit count.
+from the datasets of the runs. Only cells that passed their audit count.
+"""
+_COLUMNS = """Each variant has the median of its valid repetitions, ± half their range (by class of task: the
+median).
 """
 _FIGURES = ("throughput", "end_to_end_p99", "worker_cpu_per_1000", "worker_memory_peak",
             "tasks_failed")  # fmt: skip
@@ -31,7 +33,8 @@ _FIGURES = ("throughput", "end_to_end_p99", "worker_cpu_per_1000", "worker_memor
 def page(directories: Sequence[Path]) -> str:
     """Return the page as Markdown. UsageError where a directory is no run."""
     sections = [line for directory in directories for line in _run(directory)]
-    return "\n".join([_HEAD, *sections])
+    tables = any(line.startswith("|") for line in sections)
+    return "\n".join([_HEAD, *([_COLUMNS] if tables else []), *sections])
 
 
 def _run(directory: Path) -> Iterator[str]:

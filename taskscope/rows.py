@@ -223,7 +223,7 @@ def audited(run: Summary, *, name: str = "") -> tuple[list[str], bool]:
     if run.valid == run.measured:
         return [*lines, f"Audit{of}: all {run.measured} cells are exact."], not lines
     bad = run.measured - run.valid
-    text = f"Audit{of}: {bad} of {run.measured} cells are invalid and left out above:"
+    text = f"Audit{of}: {bad} of {run.measured} cells are invalid and left out:"
     return [*lines, text, *run.invalid], False
 
 

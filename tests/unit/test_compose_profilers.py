@@ -33,7 +33,7 @@ def test_without_py_spy_it_is_said_how_to_install_it(
     with pytest.raises(ServiceError) as error:
         profilers.find()
     assert "py-spy, which is not installed" in error.value.cause
-    assert "taskscope[profile]" in error.value.remedy
+    assert "uv sync --extra profile" in error.value.remedy
 
 
 def test_a_py_spy_that_does_not_start_is_named(tmp_path: Path) -> None:

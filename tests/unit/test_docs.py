@@ -7,6 +7,8 @@ from typing import get_args
 from typer.testing import CliRunner
 
 import grafana
+from compose.command import WorkerSettings
+from compose.frameworks import framework
 from compose.modes import modes
 from extract import causes, standstill
 from extract.causes import Kind as Cause
@@ -14,12 +16,13 @@ from extract.doubts import Kind
 from extract.surroundings import FEWEST_PEERS
 from instrumentation.collector import Collector
 from instrumentation.recorder import Recorder
+from loadgen.schedule import PARAMETERS
 from queries.__main__ import markdown
 from tasks.mock_metrics import Metrics
 from taskscope.cli import app
 from taskscope.fairness_page import page as fairness_page
 from taskscope.grafana_api import TOKEN_VARIABLE
-from taskscope.scenario import FRAMEWORKS, builtin_scenarios
+from taskscope.scenario import FRAMEWORKS, builtin_scenarios, load_scenario
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md",
@@ -114,8 +117,8 @@ def test_nothing_names_a_machine() -> None:
 
 def test_every_mode_of_watching_is_explained() -> None:
     page = (ROOT / "docs" / "overhead.md").read_text()
-    for framework in FRAMEWORKS:
-        for mode in modes(framework):
+    for name in FRAMEWORKS:
+        for mode in modes(name):
             assert f"| `{mode}` |" in page, mode
 
 
@@ -137,3 +140,25 @@ def test_every_cause_of_slowness_is_documented_with_its_bounds() -> None:
                  f"each {standstill.LONG:g} times", f"up to {causes.IDLE_CORES} cores",
                  f"from {causes.BUSY_CORES} on"):  # fmt: skip
         assert said in " ".join(page.split()), said
+
+
+def test_a_worker_elsewhere_is_started_as_a_run_would_start_it() -> None:
+    page = " ".join((ROOT / "docs" / "remote.md").read_text().replace("\\\n", " ").split())
+    scenario = load_scenario("throughput")
+    variant = scenario.variant("celery-prefork-late-ack")
+    settings = WorkerSettings(
+        variant.settings, scenario.run.concurrency, scenario.run.queue,
+        "redis://:password@10.0.0.5:6379",
+    )  # fmt: skip
+    command = framework(variant.framework).worker(settings)
+    assert " ".join(("python", *command.argv[1:])) in page
+    variables = framework(variant.framework).client_environment(settings)
+    for name, value in variables.items():
+        assert f"{name}={value}" in page.replace("'", ""), name
+
+
+def test_every_kind_of_arrivals_is_documented_with_its_numbers() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for kind, numbers in PARAMETERS.items():
+        (row,) = re.findall(rf"^ *\| .*`{kind}`.*$", page, re.MULTILINE)
+        assert all(f"`{number}`" in row for number in numbers), kind

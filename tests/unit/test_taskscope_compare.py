@@ -168,7 +168,7 @@ def test_a_fired_condition_counts_more_than_an_invalid_cell(
     run = made_run(tmp_path / "run", values(), failed={("b", 2): "swap_bytes 1"})
     code, out, _ = direct(capsys, run, "--fail-if", "throughput > 50%")
     assert code == 5
-    assert "Audit: 1 of 12 cells are invalid and left out above:" in out
+    assert "Audit: 1 of 12 cells are invalid and left out:" in out
     assert "Doubt: invalid cells (all): b: left out repetition 2: no swapping" in out
     assert direct(capsys, run)[0] == 4
 
