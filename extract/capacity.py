@@ -1,11 +1,12 @@
 """The highest rate that a variant sustains, and what happens beyond it: from a run's dataset.
 
 A trial is a cell in which tasks arrived at one rate. It was *sustained* if the slowest 1 % took no
-longer, end to end, than the service promises, no larger share failed, and the backlog did not grow.
-It says nothing where the generator itself fell behind its schedule, or its audit failed otherwise.
+longer, end to end, than the service promises, no larger share failed, and nothing proves that the
+backlog grew. It says nothing where the generator itself fell behind its schedule, or its audit
+failed otherwise.
 
-The capacity lies between the highest rate that was sustained each time, twice at least, and the
-lowest above it that was not sustained most of the time. Nothing in between is claimed.
+The capacity lies between the highest rate that was sustained each time, and the lowest above it
+that was not sustained most of the time, each tried twice at least. Nothing in between is claimed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from extract.traces import of_cell
 
 #: A backlog grows if, in a second, it takes up more than this share of the tasks that arrive.
 GROWS: Final = 0.01
+_CONFIDENCE: Final = 0.95
 #: Sending begins in an empty queue: the first part of it says nothing about growth.
 _SETTLING: Final = 0.25
 _CONFIRMED: Final = 2
@@ -42,15 +44,27 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How fast a backlog grows, in tasks/s: as estimated, and at least, with 95 % confidence.
+
+    A worker that looks into an empty queue now and then has a backlog that rises and falls: the
+    slope of a few samples of that is not 0, and proves nothing.
+    """
+
+    slope: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
-    """One rate, tried once: `growth` is that of the backlog, in tasks/s."""
+    """One rate, tried once."""
 
     rate: float
     repetition: int
     verdict: Verdict
     why: str
     p99_seconds: float | None = None
-    growth: float | None = None
+    growth: Growth | None = None
     throughput: float | None = None
     failed_share: float | None = None
     worker_memory_growth_bytes: float | None = None
@@ -76,12 +90,14 @@ class Burst:
 class Capacity:
     """A variant's capacity in tasks/s: at least `sustained`, and below `refuted`.
 
-    Either is None where no rate was shown to be so. `saturation` is the median throughput of the
-    trials that were not sustained: what it gets through when more is asked of it.
+    Either is None where no rate was shown to be so. `saturation` is what it gets through while more
+    arrives: the median, over the trials whose backlog grew, of the rate less that growth. `place`
+    is where it was tried, by the axes of the matrix besides the rate.
     """
 
     scenario: str
     variant: str
+    place: Mapping[str, float]
     promise: Promise
     sustained: float | None
     refuted: float | None
@@ -92,24 +108,31 @@ class Capacity:
     measured: int
 
 
-def growth(samples: Samples, seconds: float) -> float | None:
-    """Return the slope of the backlog, in tasks/s, by least squares while tasks were sent.
+def growth(samples: Samples, seconds: float) -> Growth | None:
+    """Return how the backlog grew while tasks were sent, by least squares.
 
     `samples` are (seconds since the start, backlog). None with fewer than three of them.
     """
+    from scipy.special import stdtrit  # noqa: PLC0415 - scipy takes its time to import
+
     chosen = [(t, depth) for t, depth in samples if _SETTLING * seconds <= t <= seconds]
-    if len(chosen) < 3:  # noqa: PLR2004 - two make a line of anything
+    free = len(chosen) - 2  # degrees of freedom
+    if free < 1:  # two make a line of anything
         return None
     times, depths = np.array(chosen).T
-    return float(np.polyfit(times - times[0], depths, 1)[0])
+    times -= times.mean()
+    slope = times @ depths / (times @ times)
+    off = depths - depths.mean() - slope * times
+    error = np.sqrt(off @ off / free / (times @ times))
+    return Growth(float(slope), float(slope - stdtrit(free, _CONFIDENCE) * error))
 
 
 def judge(
-    found: Mapping[str, float], slope: float | None, rate: float, promise: Promise
+    found: Mapping[str, float], grown: Growth | None, rate: float, promise: Promise
 ) -> tuple[Verdict, str]:
     """Judge a trial from its figures by PromQL; return the verdict, and why."""
     p99 = found.get("end_to_end_p99")
-    if p99 is None or slope is None:
+    if p99 is None or grown is None:
         return "says nothing", "nothing was measured, or for too short a time"
     failed = failed_share(found)
     reasons = []
@@ -117,9 +140,14 @@ def judge(
         reasons.append(f"p99 {p99:.3g} s, promised {promise.p99_seconds:g} s")
     if failed > promise.failed_share:
         reasons.append(f"{failed:.2%} failed")
-    if slope > GROWS * rate:
-        reasons.append(f"the backlog grew by {slope:.3g} tasks/s")
+    if grows(grown, rate):
+        reasons.append(f"the backlog grew by {grown.slope:.3g} tasks/s")
     return ("not sustained", "; ".join(reasons)) if reasons else ("sustained", "")
+
+
+def grows(grown: Growth | None, rate: float) -> bool:
+    """Tell whether a backlog is proven to grow while tasks arrive at that rate."""
+    return grown is not None and grown.least > GROWS * rate
 
 
 def failed_share(found: Mapping[str, float]) -> float:
@@ -131,15 +159,14 @@ def failed_share(found: Mapping[str, float]) -> float:
 def bracket(trials: Iterable[Trial]) -> tuple[float | None, float | None]:
     """Return the highest rate that was always sustained, and the lowest above that mostly was not.
 
-    Twice at least for the former, so that one lucky trial confirms nothing.
+    Both were tried twice at least, so that one trial, lucky or not, confirms nothing.
     """
     heard = sorted((t for t in trials if t.verdict != "says nothing"), key=lambda t: t.rate)
-    by_rate = {rate: [t.verdict for t in of] for rate, of in groupby(heard, lambda t: t.rate)}
+    tried = {rate: [t.verdict for t in of] for rate, of in groupby(heard, lambda t: t.rate)}
+    by_rate = {rate: of for rate, of in tried.items() if len(of) >= _CONFIRMED}
     sustained = max(
-        (rate for rate, of in by_rate.items()
-         if len(of) >= _CONFIRMED and set(of) == {"sustained"}),
-        default=None,
-    )  # fmt: skip
+        (rate for rate, of in by_rate.items() if set(of) == {"sustained"}), default=None
+    )
     refuted = min(
         (rate for rate, of in by_rate.items()
          if (sustained is None or rate > sustained)
@@ -154,9 +181,12 @@ def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
     known = {scenario["name"]: scenario for scenario in manifest.scenarios}
     cells = [cell for cell in manifest.cells if _has_rate_and_promise(known[cell.scenario])]
     valid = set(map(_key, valid_cells(data.audit, cells)))
-    names = dict.fromkeys((_family(known[c.scenario]), c.variant) for c in cells)
-    for family, variant in names:
-        own = [c for c in cells if c.variant == variant and _family(known[c.scenario]) == family]
+    places = dict.fromkeys((*_place(known[c.scenario]), c.variant) for c in cells)
+    for family, place, variant in places:
+        own = [
+            c for c in cells
+            if c.variant == variant and _place(known[c.scenario]) == (family, place)
+        ]  # fmt: skip
         slo = known[own[0].scenario]["slo"]
         promise = Promise(slo["p99_seconds"], slo["failed_share"])
         steady = [c for c in own if known[c.scenario]["load"]["arrivals"]["kind"] != "pulse"]
@@ -164,9 +194,10 @@ def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
         trials = tuple(
             _trial(c, known[c.scenario], data, promise, exact=_key(c) in valid) for c in steady
         )
-        over = [t.throughput for t in trials if t.verdict == "not sustained" and t.throughput]
+        over = [t.rate - t.growth.slope for t in trials if t.growth and grows(t.growth, t.rate)]
         yield Capacity(
-            family, variant, promise, *bracket(trials), median(over) if over else None, trials,
+            family, variant, dict(place), promise, *bracket(trials),
+            median(over) if over else None, trials,
             _burst(bursts[-1], known[bursts[-1].scenario], data.tasks) if bursts else None,
             sum(_key(c) in valid for c in own), len(own),
         )  # fmt: skip
@@ -176,8 +207,11 @@ def _has_rate_and_promise(scenario: Mapping[str, Any]) -> bool:
     return bool(scenario.get("slo")) and scenario["load"]["arrivals"]["kind"] in _AT_A_RATE
 
 
-def _family(scenario: Mapping[str, Any]) -> str:
-    return str(scenario.get("family") or scenario["name"])
+def _place(scenario: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """Return the scenario's family, and where in its matrix it is, whatever the rate."""
+    point = scenario.get("point") or {}
+    family = str(scenario.get("family") or scenario["name"])
+    return family, tuple((axis, value) for axis, value in point.items() if axis != "rate")
 
 
 def _key(cell: CellRecord) -> tuple[str, str, int]:
@@ -192,10 +226,10 @@ def _trial(
         return Trial(rate, cell.repetition, "says nothing", "its audit failed")
     found = figures(data.results, cell, "promql")
     seconds = scenario["workload"]["count"] / rate
-    slope = growth(_depths(data.timeline, cell), seconds)
-    verdict, why = judge(found, slope, rate, promise)
+    grown = growth(_depths(data.timeline, cell), seconds)
+    verdict, why = judge(found, grown, rate, promise)
     return Trial(
-        rate, cell.repetition, verdict, why, found.get("end_to_end_p99"), slope,
+        rate, cell.repetition, verdict, why, found.get("end_to_end_p99"), grown,
         found.get("throughput"), failed_share(found), found.get("worker_memory_growth"),
         found.get("broker_memory_peak"),
     )  # fmt: skip

@@ -17,22 +17,29 @@ def of_run(manifest: Manifest, data: Dataset) -> Iterator[str]:
             yield from sentences(found)
 
 
+def named(found: Capacity) -> str:
+    """Return whose capacity it is, and where in the matrix besides the rate."""
+    axes = (f"{axis.replace('_', ' ')} {value:g}" for axis, value in found.place.items())
+    return ", ".join([found.variant, *axes])
+
+
 def sentences(found: Capacity) -> Iterator[str]:
     """Say what is known of one variant."""
+    name = named(found)
     promise = f"p99 at most {found.promise.p99_seconds:g} s and a queue that does not grow"
     if found.sustained and found.refuted:
-        yield (f"{found.variant} sustains {found.sustained:,.4g} tasks/s, and not "
+        yield (f"{name} sustains {found.sustained:,.4g} tasks/s, and not "
                f"{found.refuted:,.4g} ({promise}).")  # fmt: skip
     elif found.sustained:
-        yield (f"{found.variant} sustains {found.sustained:,.4g} tasks/s at least ({promise}): no "
+        yield (f"{name} sustains {found.sustained:,.4g} tasks/s at least ({promise}): no "
                "faster rate was shown to be too fast.")  # fmt: skip
     elif found.refuted:
-        yield (f"{found.variant} does not sustain {found.refuted:,.4g} tasks/s ({promise}): no "
+        yield (f"{name} does not sustain {found.refuted:,.4g} tasks/s ({promise}): no "
                "rate was confirmed to be sustained.")  # fmt: skip
     else:
-        yield f"Nothing is known of {found.variant}: no trial of it said anything."
+        yield f"Nothing is known of {name}: no trial of it said anything."
     if found.saturation:
-        yield f"Asked for more than it sustains, it gets through {found.saturation:,.4g} tasks/s."
+        yield f"While more arrives than it can do, it gets through {found.saturation:,.4g} tasks/s."
     yield from _burst(found)
     yield from _memory(found.trials)
 

@@ -30,7 +30,7 @@ def judge_live(url: str, session: str, planned: PlannedCell, record: CellRecord)
     if found.get("schedule_lag_p99", 0.0) > LAG_BOUND_SECONDS:
         return "says nothing"
     rate = scenario.load.arrivals.numbers["rate"]
-    slope = growth(depths, scenario.workload.count / rate)
+    grown = growth(depths, scenario.workload.count / rate)
     promise = Promise(scenario.slo.p99_seconds, scenario.slo.failed_share)
-    verdict, _ = judge(found, slope, rate, promise)
+    verdict, _ = judge(found, grown, rate, promise)
     return verdict

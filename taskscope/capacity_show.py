@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from extract.capacity import Capacity
-from extract.capacity_words import sentences
+from extract.capacity_words import named, sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,14 @@ def show(console: Console, found: Outcome) -> None:
 
 
 def _trials(found: Capacity) -> Table:
-    table = Table(title=f"Trials of {found.variant}: {found.valid} of {found.measured} cells valid",
+    table = Table(title=f"Trials of {named(found)}: {found.valid} of {found.measured} cells valid",
                   title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
     for name in ("rate, tasks/s", "p99, s", "backlog growth, tasks/s", "throughput, tasks/s"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for trial in sorted(found.trials, key=lambda t: (t.rate, t.repetition)):
-        numbers = (trial.p99_seconds, trial.growth, trial.throughput)
+        grown = trial.growth.slope if trial.growth else None
+        numbers = (trial.p99_seconds, grown, trial.throughput)
         table.add_row(
             f"{trial.rate:,.4g}",
             *("" if value is None else f"{value:,.3g}" for value in numbers),

@@ -23,8 +23,8 @@ _HEAD = """# Results
 As measured, and as every number is written by `.venv/bin/python -m taskscope.results_page RUN...`
 from the datasets of the runs. Only cells that passed their audit count.
 """
-_COLUMNS = """Variants have the median of their valid repetitions, ± half their range (by class of task: the
-median).
+_COLUMNS = """In tables stands the median of the valid repetitions, ± half their range (by class of
+task: the median).
 """
 _FIGURES = ("throughput", "end_to_end_p99", "worker_cpu_per_1000", "worker_memory_peak",
             "tasks_failed")  # fmt: skip

@@ -6,7 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from extract.capacity import Promise, Trial, Verdict, backlog_over_time, bracket, growth, judge
+from extract.capacity import (
+    Growth,
+    Promise,
+    Trial,
+    Verdict,
+    backlog_over_time,
+    bracket,
+    grows,
+    growth,
+    judge,
+)
 from taskscope.capacity import question
 from taskscope.capacity_search import Limits, rounded, search
 from taskscope.matrix import points
@@ -18,28 +28,62 @@ GOOD = {"end_to_end_p99": 0.1, "tasks_completed": 100.0, "tasks_failed": 0.0}
 
 def test_growth_is_the_slope_while_tasks_were_sent() -> None:
     samples = [(float(t), 7.0 * t) for t in range(11)] + [(20.0, 0.0), (21.0, 0.0)]
-    assert growth(samples, 10) == pytest.approx(7.0)
-    assert growth([(float(t), 5.0) for t in range(11)], 10) == pytest.approx(0.0, abs=1e-12)
+    exact, flat = growth(samples, 10), growth([(float(t), 5.0) for t in range(11)], 10)
+    assert exact is not None
+    assert flat is not None
+    assert (exact.slope, exact.least) == pytest.approx((7.0, 7.0))
+    assert (flat.slope, flat.least) == pytest.approx((0.0, 0.0), abs=1e-12)
     assert growth([(0.0, 0.0), (5.0, 1.0), (9.0, 2.0)], 10) is None  # two within are too few
 
 
+def test_growth_is_at_least_what_a_textbook_says() -> None:
+    from scipy import stats
+
+    samples = [(0.0, 3.0), (1.0, 9.0), (2.0, 4.0), (3.0, 15.0), (4.0, 12.0), (5.0, 13.0)]
+    times, depths = zip(*samples[2:], strict=True)
+    fit = stats.linregress(times, depths)
+    found = growth(samples, 5.5)
+    assert found is not None
+    assert found.slope == pytest.approx(fit.slope)
+    assert found.least == pytest.approx(fit.slope - stats.t.ppf(0.95, 2) * fit.stderr)
+
+
+def test_a_queue_that_is_looked_into_now_and_then_is_not_taken_for_one_that_grows() -> None:
+    """Of 100 ms between two looks, a backlog is anything from 0 to 40 at 400 tasks/s."""
+    rng = np.random.default_rng(1)
+    taken = 0
+    for _ in range(500):
+        seconds = np.arange(7) + rng.uniform()
+        samples = [(float(t), float(rng.uniform(0, 40))) for t in seconds]
+        taken += grows(growth(samples, 6), 400)
+    assert taken < 0.06 * 500
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_queue_that_grows_is_found_to(share: float) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        samples = [(float(t), share * 400 * t + rng.uniform(0, 10)) for t in range(21)]
+        assert grows(growth(samples, 20), 400)
+
+
 @pytest.mark.parametrize(
-    ("changes", "slope", "verdict", "why"),
+    ("changes", "grown", "verdict", "why"),
     [
-        ({}, 0.0, "sustained", ""),
-        ({}, 9.9, "sustained", ""),
-        ({}, 10.1, "not sustained", "the backlog grew by 10.1 tasks/s"),
-        ({"end_to_end_p99": 0.26}, 0.0, "not sustained", "p99 0.26 s, promised 0.25 s"),
-        ({"tasks_failed": 1.0}, 0.0, "not sustained", "0.99% failed"),
-        ({"end_to_end_p99": None}, 0.0, "says nothing", "nothing was measured"),
+        ({}, Growth(0.0, 0.0), "sustained", ""),
+        ({}, Growth(50.0, 9.9), "sustained", ""),
+        ({}, Growth(12.3, 10.1), "not sustained", "the backlog grew by 12.3 tasks/s"),
+        ({"end_to_end_p99": 0.26}, Growth(0, 0), "not sustained", "p99 0.26 s, promised 0.25 s"),
+        ({"tasks_failed": 1.0}, Growth(0, 0), "not sustained", "0.99% failed"),
+        ({"end_to_end_p99": None}, Growth(0, 0), "says nothing", "nothing was measured"),
         ({}, None, "says nothing", "for too short a time"),
     ],
 )
 def test_a_trial_is_judged_by_what_was_promised(
-    changes: dict[str, float | None], slope: float | None, verdict: str, why: str
+    changes: dict[str, float | None], grown: Growth | None, verdict: str, why: str
 ) -> None:
     found = {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
-    said, because = judge(found, slope, 1000, PROMISE)
+    said, because = judge(found, grown, 1000, PROMISE)
     assert said == verdict
     assert why in because
 
@@ -51,8 +95,9 @@ def _trials(*heard: tuple[float, Verdict]) -> list[Trial]:
 def test_the_bracket_claims_only_what_was_shown() -> None:
     yes: Verdict = "sustained"
     no: Verdict = "not sustained"
-    assert bracket(_trials((100, yes), (100, yes), (200, no))) == (100, 200)
-    assert bracket(_trials((100, yes), (200, no))) == (None, 200)  # once may be luck
+    assert bracket(_trials((100, yes), (100, yes), (200, no), (200, no))) == (100, 200)
+    assert bracket(_trials((100, yes), (200, no))) == (None, None)  # once may be luck
+    assert bracket(_trials((400, no), (800, yes), (800, yes))) == (800, None)
     assert bracket(_trials((100, yes), (100, no), (50, yes), (50, yes))) == (50, None)
     assert bracket(_trials((100, yes), (100, no), (100, no), (50, yes), (50, yes))) == (50, 100)
     assert bracket(_trials((100, yes), (100, yes), (50, no))) == (100, None)

@@ -126,7 +126,8 @@ def test_a_capacity_follows_from_the_dataset_alone() -> None:
     assert (found.scenario, found.variant) == ("stress", "a")
     assert (found.sustained, found.refuted, found.saturation) == (50.0, 80.0, 60.0)
     assert [t.verdict for t in found.trials] == ["sustained"] * 2 + ["not sustained"] * 3
-    assert found.trials[2].growth == pytest.approx(20)
+    assert found.trials[2].growth
+    assert found.trials[2].growth.slope == pytest.approx(20)
     assert (found.valid, found.measured) == (6, 6)
 
 
@@ -145,6 +146,18 @@ def test_a_trial_whose_audit_failed_says_nothing() -> None:
     assert found.trials[0].verdict == "says nothing"
     assert found.sustained is None  # the other one alone does not confirm it
     assert found.refuted == 80.0
+
+
+def test_points_that_differ_in_more_than_the_rate_have_capacities_of_their_own() -> None:
+    manifest, data = _searched()
+    scenarios = [
+        {**s, "point": {"rate": 1.0, "workers": 2.0 if s["name"] == "stress-rate-80" else 1.0}}
+        for s in manifest.scenarios
+    ]
+    one, two = capacities(msgspec.structs.replace(manifest, scenarios=tuple(scenarios)), data)
+    assert (one.place, one.refuted) == ({"workers": 1.0}, None)
+    assert (two.place, two.sustained, two.refuted) == ({"workers": 2.0}, None, 80.0)
+    assert "a, workers 2 does not sustain 80 tasks/s" in " ".join(sentences(two))
 
 
 def test_a_scenario_without_a_rate_or_a_promise_has_no_capacity() -> None:
