@@ -1,7 +1,6 @@
 """Sends AsyncTasQ tasks, from one event loop."""
 
 import asyncio
-from typing import Any
 
 import uvloop
 from asynctasq import cleanup
@@ -35,20 +34,15 @@ class Sender:
                 senders.create_task(self._send_all(pacer, tally))
 
     async def _send_all(self, pacer: Pacer, tally: Tally) -> None:
-        # Dispatching gives a task a new id each time, and this sender has one under way at most:
-        # one object serves for all calls that do not differ.
-        made: dict[int, Any] = {}
         dispatch = get_dispatcher().dispatch
         for due, call in pacer:
-            if call.varies or call.task not in made:
-                task = self._tasks[call.task](**call.arguments).on_queue(self._queue)
-                made[call.task] = task
+            task = self._tasks[call.task](**call.arguments).on_queue(self._queue)
             if due:
                 set_scheduled(due)
                 while wait := seconds_until(due):  # uvloop may wake up to a millisecond early
                     await asyncio.sleep(wait)
             try:
-                await dispatch(made[call.task])
+                await dispatch(task)
             except Exception as error:  # noqa: BLE001 - whatever the client raises is a failed send
                 tally.failure(error)
             else:

@@ -21,14 +21,10 @@ PAYLOAD: Final = "$payload"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The number of a task among those of the plan, and its keyword arguments.
-
-    What does not `vary` is the very same object each time.
-    """
+    """The number of a task among those of the plan, and its keyword arguments."""
 
     task: int
     arguments: Mapping[str, Any]
-    varies: bool = False
 
 
 def calls(parts: Sequence[Part], count: int, seed: int, payload_bytes: int = 0) -> Iterator[Call]:
@@ -40,8 +36,7 @@ def calls(parts: Sequence[Part], count: int, seed: int, payload_bytes: int = 0) 
         return
     for number, place in enumerate(order([part.weight for part in parts], count, seed).tolist()):
         if varying[place]:
-            own = _filled(parts[place].arguments, number, seed, payload_bytes)
-            yield Call(place, own, varies=True)
+            yield Call(place, _filled(parts[place].arguments, number, seed, payload_bytes))
         else:
             yield fixed[place]
 

@@ -52,11 +52,11 @@ async def _answer(item: Item, send: Any, metrics: Metrics) -> None:
     metrics.in_flight += 1
     try:
         await asyncio.sleep(item.latency_seconds)
-        late = max(perf_counter() - arrived - item.latency_seconds, 0.0)  # timers may fire early
-        metrics.answered(item.latency_seconds, late, failed=item.fails)
         status = 503 if item.fails else 200
         await send({"type": "http.response.start", "status": status, "headers": item.headers})
         await _send_body(item, send)
+        late = max(perf_counter() - arrived - item.seconds, 0.0)  # timers may fire early
+        metrics.answered(item.seconds, late, failed=item.fails)
     finally:
         metrics.in_flight -= 1
 

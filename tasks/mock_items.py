@@ -46,6 +46,12 @@ class Item:
     headers: list[tuple[bytes, bytes]]
     bandwidth: float
 
+    @property
+    def seconds(self) -> float:
+        """How long the whole answer is to take."""
+        through = len(self.body) / self.bandwidth if self.bandwidth else 0.0
+        return self.latency_seconds + through
+
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from a JSON object. msgspec.ValidationError where it does not fit."""

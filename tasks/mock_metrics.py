@@ -30,7 +30,7 @@ class Metrics(Collector):
         self.registry.register(self)
 
     def answered(self, asked_seconds: float, late_seconds: float, *, failed: bool) -> None:
-        """Note an answer: how long it was to take, and how much later it came."""
+        """Note an answer: how long it was to take, and how much later it was all sent."""
         self._asked_seconds += asked_seconds
         self._outcomes["503" if failed else "200"] += 1
         self._late.add(late_seconds)
@@ -54,10 +54,12 @@ class Metrics(Collector):
             "mock_api_cpu_seconds", "CPU time of the mock API's process.", self._cpu_seconds()
         )
         yield CounterMetricFamily(
-            "mock_api_asked_seconds", "Latencies that were asked for.", self._asked_seconds
+            "mock_api_asked_seconds",
+            "How long answers were to take.",
+            self._asked_seconds,
         )
         yield self._late.family(
-            "mock_api_late_seconds", "How much later than asked an answer began."
+            "mock_api_late_seconds", "How much later than asked an answer was all sent."
         )
         yield self._lag.family(
             "mock_api_loop_lag_seconds", "How late the event loop woke, looked at every 10 ms."

@@ -5,7 +5,7 @@ all. At the end each has a burst at a rate that it cannot keep up with.
 """
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from taskscope.session import Course, Steps
 
 #: The burst, against the ends of the gap: what comes before and after it, and what it asks for.
 _BASE, _BURST, _QUIET_SECONDS = 0.5, 1.5, 3.0
+#: Axes of a matrix of which the command line can choose a value.
+_OPTIONS = ("concurrency", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,19 @@ def question(
     if others:
         raise UsageError(
             f"scenario {scenario.name} has a matrix of {', '.join(others)} besides the rate.",
-            f"Choose one of each: {' '.join(f'--{a.replace("_", "-")}' for a in others)}.",
+            " ".join(_remedies(others)),
         )
     everywhere = tuple(replace(variant, only={}) for variant in scenario.variants)
     searched = replace(scenario, slo=slo, matrix={}, variants=everywhere)
     return Question(searched, start, limits, burst_seconds)
+
+
+def _remedies(axes: Collection[str]) -> Iterator[str]:
+    """Yield how to be left with one value of each axis."""
+    if options := [f"--{axis}" for axis in axes if axis in _OPTIONS]:
+        yield f"Choose one of each: {' '.join(options)}."
+    if others := [axis for axis in axes if axis not in _OPTIONS]:
+        yield f"Take {', '.join(others)} out of [matrix] in its file."
 
 
 def course(asked: Question) -> Course:

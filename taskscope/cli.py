@@ -32,7 +32,7 @@ from taskscope.matrix import points
 from taskscope.overhead_show import outcome
 from taskscope.overhead_show import show as show_ledger
 from taskscope.overhead_watch import Watch as LedgerWatch
-from taskscope.placement import placement
+from taskscope.placement import placement, without_bounds
 from taskscope.plan import plan
 from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
 from taskscope.session import RunOptions
@@ -88,7 +88,8 @@ def run(  # noqa: PLR0913 - the options of a run
     tasks: Annotated[int | None, typer.Option(help="Tasks in each repetition.")] = None,
     repetitions: Annotated[int | None, typer.Option(help="Repetitions of each variant.")] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Tasks that a worker runs at once.")
+        int | None,
+        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     rate: Annotated[float | None, typer.Option(help="Send at this rate, in tasks/s.")] = None,
@@ -158,6 +159,8 @@ def run(  # noqa: PLR0913 - the options of a run
         chosen = [point for scenario in asked for point in points(scenario)]
     check_scenarios(chosen)
     where = placement(listen, worker_at or (), chosen, redis_url)
+    if where.workers:
+        chosen = without_bounds(chosen)
     directory = rundir.create(out, "-".join(scenario.name for scenario in asked))
     options = RunOptions(
         directory, redis_url, prometheus_url, trace_ratio, profile, together,
@@ -190,7 +193,8 @@ def capacity(  # noqa: PLR0913 - the options of a search
         typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1, with --quick 0.25."),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Tasks that a worker runs at once.")
+        int | None,
+        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the arrivals.")] = None,
@@ -357,7 +361,8 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
         int | None, typer.Option(min=1, help="Tasks in each timing.  [default: for 4 s of work]")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(help="Tasks that a worker runs at once.")
+        int | None,
+        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="3 blocks of 2 s of work.")] = False,

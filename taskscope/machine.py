@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 
 import psutil
 
+from taskscope.quota import available_memory, read_line, usable_cores
 from taskscope.scenario import FRAMEWORKS
 
-_CGROUP = Path("/sys/fs/cgroup")
 _CLOCK = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _CPU = Path("/sys/devices/system/cpu")
 
@@ -75,14 +75,6 @@ def version_output(program: str) -> str | None:
     return done.stdout + done.stderr
 
 
-def read_line(path: Path) -> str | None:
-    """Return a file's first line without the blanks around it, or None if it cannot be read."""
-    try:
-        return path.read_text().partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def load_maker(command: Sequence[str]) -> str | None:
     """Name the broker or queue worker that a command line belongs to, or None for all others.
 
@@ -126,21 +118,6 @@ def foreign_processes() -> Iterator[tuple[int, Sequence[str]]]:
     for process in psutil.process_iter(["cmdline"]):
         if process.pid not in own:
             yield process.pid, process.info["cmdline"] or ()
-
-
-def usable_cores(cgroup: Path = _CGROUP) -> float:
-    """Return how many cores this process may use, by affinity and by its container's quota."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota, _, period = (read_line(cgroup / "cpu.max") or "max").partition(" ")
-    every = float(usable or 1)
-    return every if quota == "max" else min(every, int(quota) / int(period))
-
-
-def available_memory(cgroup: Path = _CGROUP) -> int:
-    """Return the bytes that the machine has available, at most its container's limit."""
-    limit = read_line(cgroup / "memory.max") or "max"
-    available = psutil.virtual_memory().available
-    return available if limit == "max" else min(available, int(limit))
 
 
 def _open_files() -> int:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from taskscope import targets
 from taskscope.errors import UsageError
@@ -65,12 +65,30 @@ def _workers(
         found[variant] = (*found.get(variant, ()), where)
     for scenario in scenarios:
         _check(scenario, found)
+    if found:
+        _check_points(scenarios)
     if found and not redis_url:
         raise UsageError(
             "--worker-at names workers that run already, and the run would start its own Redis.",
             "Name the Redis that they use with --redis-url.",
         )
     return found
+
+
+def _check_points(scenarios: Sequence[Scenario]) -> None:
+    """A worker that runs already has the concurrency that it has, and there are as many of them."""
+    for axis in ("concurrency", "workers"):
+        if any(axis in scenario.point for scenario in scenarios):
+            raise UsageError(
+                f"--worker-at names workers that run already, and {scenarios[0].family} would be "
+                f"measured with more than one {axis}.",
+                f"Choose the one that they have: --{axis}.",
+            )
+
+
+def without_bounds(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Take away what theory allows: nobody here knows what workers elsewhere have to do it with."""
+    return [replace(scenario, bound=None) for scenario in scenarios]
 
 
 def _check(scenario: Scenario, found: Workers) -> None:

@@ -169,6 +169,7 @@ class Scenario:
         """Return the scenario with what is not None changed; what is given wins over `quick`.
 
         `rate` (tasks/s) keeps poisson arrivals poisson and makes any other arrivals constant.
+        `concurrency` leaves variants that have their own alone.
         `variants` also sets their order; without it, `quick` keeps its own or the headline pair.
         What is given is the same at every point of the matrix. UsageError for an unknown variant
         or a number out of range.
@@ -179,10 +180,6 @@ class Scenario:
         base = _shortened(self) if quick else self
         if variants is not None:
             base = narrowed(base, [self.variant(name) for name in variants], self)
-        if concurrency is not None:
-            base = replace(
-                base, variants=tuple(replace(v, concurrency=None) for v in base.variants)
-            )
         changed = replace(
             base,
             matrix={axis: v for axis, v in base.matrix.items() if given.get(axis) is None},

@@ -7,6 +7,7 @@ from loadgen.schedule import LARGEST_NUMBER, PARAMETERS, ArrivalSpec
 from taskscope.fairness import cards
 from taskscope.limits import MINIMUM, too_long
 from taskscope.matrix import AXES
+from taskscope.quota import usable_cores
 from taskscope.scenario_model import (
     Axes,
     Bound,
@@ -22,6 +23,8 @@ from taskscope.scenario_model import (
 from taskscope.strict import Table
 from taskscope.values import NAME, NAME_RULE, describe, nearest
 
+#: A variant's own concurrency that follows from the machine.
+CORES: Final = "cores"
 _TOP: Final = (
     *("name", "title", "description", "tags", "headline"),
     *("workload", "load", "run", "matrix", "requires", "bound", "slo", "quick", "variants"),
@@ -128,6 +131,10 @@ def _axes(table: Table, load: Load) -> Axes:
             "rate",
             f'does not fit load.arrivals = "{load.arrivals.kind}"',
             "Set load.arrivals to constant or poisson.",
+        )
+    if "count" in table.values and load.seconds:
+        raise table.problem(
+            "count", "stands beside load.seconds, from which it follows", "Keep one of the two."
         )
     return {name: table.axis(name, MINIMUM.get(name, 0), whole=AXES[name]) for name in table.values}
 
@@ -236,12 +243,16 @@ def _variant(
         settings=table.free("settings"),
         arguments=_arguments(table.optional_table("arguments"), tasks),
         only=_axes(table.optional_table("only"), load),
-        concurrency=(
-            table.integer("concurrency", MINIMUM["concurrency"])
-            if "concurrency" in table.values
-            else None
-        ),
+        concurrency=_own_concurrency(table),
     )
+
+
+def _own_concurrency(table: Table) -> int | None:
+    """Read a number, or how many cores there are."""
+    if table.values.get("concurrency") == CORES:
+        return max(1, int(usable_cores()))
+    least = MINIMUM["concurrency"]
+    return table.integer("concurrency", least) if "concurrency" in table.values else None
 
 
 def _check_concurrency(top: Table, variants: Collection[Variant], axes: Axes) -> None:

@@ -78,6 +78,9 @@ def test_bandwidth_holds_a_body_back() -> None:
         body = requests.get(f"{url}/items/1", timeout=5).content
         assert time.perf_counter() - began >= 0.2
         assert len(body) == 20_000
+        told = metrics(url)
+        assert told["mock_api_asked_seconds_total"] == pytest.approx(0.2)  # the body's time counts
+        assert told["mock_api_late_seconds_count"] == 1
 
 
 def test_uvicorn_serves_it_as_documented() -> None:

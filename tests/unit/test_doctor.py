@@ -16,14 +16,12 @@ from rich.console import Console
 from taskscope.doctor import Check, as_json, diagnose, exit_status, read_machine, render
 from taskscope.machine import (
     Machine,
-    available_memory,
     foreign_processes,
     found_busy,
     load_maker,
-    read_line,
-    usable_cores,
     version_output,
 )
+from taskscope.quota import available_memory, read_line, usable_cores
 
 GIB = 2**30
 REDIS = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=ae4d7c971a94\n"

@@ -19,6 +19,7 @@ from extract.capacity import (
 )
 from taskscope.capacity import question
 from taskscope.capacity_search import Limits, rounded, search
+from taskscope.errors import UsageError
 from taskscope.matrix import points
 from taskscope.scenario import load_scenario
 
@@ -183,3 +184,21 @@ def test_a_search_tries_every_variant_at_every_rate(*, quick: bool) -> None:
     )
     (point,) = points(replace(asked.scenario, matrix={"rate": (707.0,)}))
     assert [v.name for v in point.variants] == [v.name for v in stress.variants]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "remedy"),
+    [
+        ({"workers": (1.0, 2.0)}, "Choose one of each: --workers."),
+        ({"payload_bytes": (1.0, 2.0)}, "Take payload_bytes out of [matrix] in its file."),
+        ({"concurrency": (1.0,), "payload_bytes": (1.0,)},
+         "Choose one of each: --concurrency. Take payload_bytes out of [matrix] in its file."),
+    ],
+)  # fmt: skip
+def test_a_matrix_besides_the_rate_is_refused(
+    matrix: dict[str, tuple[float, ...]], remedy: str
+) -> None:
+    scenario = replace(load_scenario("stress"), matrix={"rate": (1.0,), **matrix})
+    with pytest.raises(UsageError, match="scenario stress has a matrix of") as error:
+        question(scenario, slo_seconds=None, first=None, limits=Limits(0.1, 1, 9), burst_seconds=1)
+    assert error.value.remedy == remedy

@@ -12,6 +12,7 @@ from taskscope.errors import UsageError
 from taskscope.matrix import points
 from taskscope.phases import phase
 from taskscope.plan import plan
+from taskscope.quota import usable_cores
 from taskscope.references import fill
 from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
 from taskscope.together import halve
@@ -155,13 +156,26 @@ def test_what_is_given_holds_at_every_point(grid: Scenario) -> None:
 
 
 def test_a_variant_may_have_a_concurrency_of_its_own() -> None:
-    full = load_scenario("throughput")
-    assert [full.concurrency_of(variant) for variant in full.variants] == [10, 10, 10, 2]
-    given = full.override(concurrency=5)
-    assert {given.concurrency_of(variant) for variant in given.variants} == {5}
+    full, cores = load_scenario("throughput"), max(1, int(usable_cores()))
+    assert [full.concurrency_of(variant) for variant in full.variants] == [10, 10, 10, cores]
+    given = full.override(concurrency=5)  # it says itself how many it has
+    assert [given.concurrency_of(variant) for variant in given.variants] == [5, 5, 5, cores]
     sides = full.override(variants=["asynctasq", "celery-prefork-cores"])
     halved = halve(sides, chosen=True)
-    assert [halved.concurrency_of(variant) for variant in halved.variants] == [5, 1]
+    assert [halved.concurrency_of(v) for v in halved.variants] == [5, max(1, cores // 2)]
+
+
+@pytest.mark.parametrize("own", ["3", '"cores"'])
+def test_its_own_is_a_number_or_that_of_the_cores(tmp_path: Path, own: str) -> None:
+    text = TEXT.replace("[variants.one]\n", f"[variants.one]\nconcurrency = {own}\n")
+    for part in (
+        '[bound]\nkind = "waiting"\nseconds = 0.1\n', "concurrency = [1, 8]\n",
+        "[quick.matrix]\nconcurrency = [8]\n", "[variants.three.only]\nconcurrency = [8]\n",
+    ):  # fmt: skip
+        assert part in text
+        text = text.replace(part, "")
+    found = _load(tmp_path, text).variant("one").concurrency
+    assert found == (3 if own == "3" else max(1, int(usable_cores())))
 
 
 def test_it_does_not_fit_a_matrix_of_concurrencies(tmp_path: Path) -> None:
@@ -169,6 +183,14 @@ def test_it_does_not_fit_a_matrix_of_concurrencies(tmp_path: Path) -> None:
     text = text.replace('[bound]\nkind = "waiting"\nseconds = 0.1\n', "")
     with pytest.raises(UsageError, match=r"stands beside matrix\.concurrency"):
         _load(tmp_path, text)
+
+
+def test_a_count_that_follows_from_rate_and_seconds_is_no_axis(tmp_path: Path) -> None:
+    text = TEXT.replace("count = 100\n", "").replace("[matrix]\n", "[matrix]\ncount = [1, 2]\n", 1)
+    text = text.replace('"asap"\n', '"poisson"\nrate = 5\nseconds = 3\n')
+    with pytest.raises(UsageError, match=r"matrix\.count stands beside load\.seconds") as error:
+        _load(tmp_path, text)
+    assert "Keep one of the two." in error.value.remedy
 
 
 def test_a_block_has_every_point_with_its_variants_together(grid: Scenario) -> None:

@@ -267,10 +267,20 @@ def test_the_built_in_scenarios_are_whole_and_named_after_their_files() -> None:
         assert all(NAME.fullmatch(variant.name) for variant in scenario.variants)
 
 
-def test_the_headline_pairs_equal_guarantees() -> None:
-    settings = load_scenario("throughput").variant("celery-prefork-late-ack").settings
-    assert settings["task_acks_late"] is True
-    assert settings["task_ignore_result"] is True
+def test_headlines_pair_equal_guarantees() -> None:
+    for scenario in builtin_scenarios():
+        (celery,) = (v for v in map(scenario.variant, scenario.headline) if v.framework == "celery")
+        assert celery.settings["task_acks_late"] is True, scenario.name
+        assert celery.settings["task_ignore_result"] is True, scenario.name
+
+
+def test_what_differs_in_its_guarantees_from_asynctasq_says_so() -> None:
+    for scenario in builtin_scenarios():
+        for variant in scenario.variants:
+            if variant.framework == "celery" and not variant.settings.get("task_acks_late"):
+                assert "guarantees of AsyncTasQ" in " ".join(variant.description.split()), (
+                    variant.name
+                )
 
 
 def test_the_known_answer_leaves_room_to_spare() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from taskscope.errors import UsageError
-from taskscope.placement import Placement, placement
+from taskscope.matrix import points
+from taskscope.placement import Placement, placement, without_bounds
 from taskscope.scenario import load_scenario
 
 ALL = load_scenario("throughput")
@@ -44,3 +45,18 @@ def test_workers_that_would_take_another_variants_tasks_are_refused() -> None:
     with pytest.raises(UsageError, match="would also take the tasks of celery") as error:
         placement(None, ["celery-prefork=b:1"], [ALL], URL)
     assert "see --variant" in error.value.remedy
+
+
+def test_workers_elsewhere_have_the_places_that_they_have() -> None:
+    scenario = load_scenario("io-bound").override(variants=["asynctasq"], workers=1)
+    with pytest.raises(UsageError, match="io-bound would be measured with more than one conc") as e:
+        placement(None, ["asynctasq=b:1"], points(scenario), URL)
+    assert e.value.remedy == "Choose the one that they have: --concurrency."
+    chosen = points(scenario.override(concurrency=10))
+    assert placement(None, ["asynctasq=b:1"], chosen, URL).workers
+
+
+def test_what_they_could_do_at_most_is_not_claimed() -> None:
+    scenario = load_scenario("io-bound").override(concurrency=10, workers=1)
+    assert all(point.bound for point in points(scenario))
+    assert not any(point.bound for point in without_bounds(points(scenario)))
