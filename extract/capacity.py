@@ -162,18 +162,21 @@ def bracket(trials: Iterable[Trial]) -> tuple[float | None, float | None]:
     Both were tried twice at least, so that one trial, lucky or not, confirms nothing.
     """
     heard = sorted((t for t in trials if t.verdict != "says nothing"), key=lambda t: t.rate)
-    tried = {rate: [t.verdict for t in of] for rate, of in groupby(heard, lambda t: t.rate)}
-    by_rate = {rate: of for rate, of in tried.items() if len(of) >= _CONFIRMED}
-    sustained = max(
-        (rate for rate, of in by_rate.items() if set(of) == {"sustained"}), default=None
-    )
-    refuted = min(
-        (rate for rate, of in by_rate.items()
-         if (sustained is None or rate > sustained)
-         and of.count("not sustained") * 2 > len(of)),
-        default=None,
-    )  # fmt: skip
+    by_rate = {rate: [t.verdict for t in of] for rate, of in groupby(heard, lambda t: t.rate)}
+    sustained = max((rate for rate, of in by_rate.items() if always_sustained(of)), default=None)
+    above = (rate for rate in by_rate if sustained is None or rate > sustained)
+    refuted = min((rate for rate in above if mostly_not(by_rate[rate])), default=None)
     return sustained, refuted
+
+
+def always_sustained(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether trials at one rate, those that say something, show that it is sustained."""
+    return len(verdicts) >= _CONFIRMED and set(verdicts) == {"sustained"}
+
+
+def mostly_not(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether trials at one rate, those that say something, show that it is not sustained."""
+    return len(verdicts) >= _CONFIRMED and verdicts.count("not sustained") * 2 > len(verdicts)
 
 
 def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:

@@ -26,16 +26,19 @@ def named(found: Capacity) -> str:
 def sentences(found: Capacity) -> Iterator[str]:
     """Say what is known of one variant."""
     name = named(found)
-    promise = f"p99 at most {found.promise.p99_seconds:g} s and a queue that does not grow"
+    promise = f"p99 at most {found.promise.p99_seconds:g} s and no queue that is seen to grow"
     if found.sustained and found.refuted:
         yield (f"{name} sustains {found.sustained:,.4g} tasks/s, and not "
                f"{found.refuted:,.4g} ({promise}).")  # fmt: skip
     elif found.sustained:
         yield (f"{name} sustains {found.sustained:,.4g} tasks/s at least ({promise}): no "
-               "faster rate was shown to be too fast.")  # fmt: skip
+               "faster rate was shown, twice at least, to be too fast.")  # fmt: skip
     elif found.refuted:
         yield (f"{name} does not sustain {found.refuted:,.4g} tasks/s ({promise}): no "
                "rate was confirmed to be sustained.")  # fmt: skip
+    elif any(trial.verdict != "says nothing" for trial in found.trials):
+        yield (f"Nothing is known of {name}: no rate was shown, twice at least, to be sustained or "
+               "not.")  # fmt: skip
     else:
         yield f"Nothing is known of {name}: no trial of it said anything."
     if found.saturation:

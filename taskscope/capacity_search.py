@@ -1,16 +1,18 @@
 """Which rate to try next: doubling, then halving the gap, then confirming both of its ends.
 
 It only chooses. What the trials amount to is derived from the dataset afterwards, by
-`extract.capacity`, whose verdicts these are.
+`extract.capacity`, whose verdicts and rules these are.
 """
 
+from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import floor, log10, sqrt
 
-from extract.capacity import Verdict
+from extract.capacity import Verdict, mostly_not
 
 _SLOWEST = 1.0
+_MORE = 3  # trials of an upper end that is sometimes sustained
 _DIGITS = 3
 
 
@@ -18,7 +20,7 @@ _DIGITS = 3
 class Limits:
     """When to stop: at ends closer than `precision` (0.1: 10 %), or after so many `trials`.
 
-    Each end is tried `confirmations` times more.
+    The lower end must be sustained `confirmations` times more.
     """
 
     precision: float
@@ -43,7 +45,7 @@ def search(first: float, limits: Limits) -> Search:
             break
         verdict = yield from tried.ask(middle)
         low, high = (middle, high) if verdict == "sustained" else (low, middle)
-    return (yield from _confirm(low, high, limits, tried))
+    return (yield from _confirm(low, limits, tried))
 
 
 def rounded(rate: float) -> float:
@@ -52,10 +54,11 @@ def rounded(rate: float) -> float:
 
 
 class _Tried:
-    """Counts the trials, and repeats one that says nothing."""
+    """Counts the trials, repeats one that says nothing, and remembers what the others said."""
 
     def __init__(self, most: int) -> None:
         self.left = most
+        self.heard: defaultdict[float, list[Verdict]] = defaultdict(list)
 
     def ask(self, rate: float) -> Generator[float, Verdict, Verdict]:
         verdict: Verdict = "says nothing"
@@ -63,6 +66,8 @@ class _Tried:
             if self.left and verdict == "says nothing":
                 self.left -= 1
                 verdict = yield rate
+        if verdict != "says nothing":
+            self.heard[rate].append(verdict)
         return verdict
 
 
@@ -84,25 +89,48 @@ def _bracket(
 
 
 def _confirm(
-    low: float | None, high: float | None, limits: Limits, tried: _Tried
+    low: float | None, limits: Limits, tried: _Tried
 ) -> Generator[float, Verdict, tuple[float | None, float | None]]:
-    """Try the lower end again, and go down where it fails once; then the upper end."""
-    times = limits.confirmations
-    while low and tried.left:
-        verdicts = yield from _again(low, times, tried)
-        if "not sustained" not in verdicts:
-            break
-        low, high = rounded(low / (1 + limits.precision)), low
+    """Try the lower end again, and go down where it fails once; then what is above it."""
+    while low and (yield from _fails_once(low, limits.confirmations + 1, tried)):
+        low = rounded(low / (1 + limits.precision))
         low = low if low >= _SLOWEST else None
-        times = limits.confirmations + 1  # this one was never tried before
-    if high:
-        yield from _again(high, limits.confirmations, tried)
-    return low, high
+    return low, (yield from _upper_end(low, limits, tried))
 
 
-def _again(rate: float, times: int, tried: _Tried) -> Generator[float, Verdict, list[Verdict]]:
-    """Try a rate so many times, or until it is not sustained."""
-    verdicts: list[Verdict] = []
-    while len(verdicts) < times and tried.left and "not sustained" not in verdicts[-1:]:
-        verdicts.append((yield from tried.ask(rate)))
-    return verdicts
+def _upper_end(
+    low: float | None, limits: Limits, tried: _Tried
+) -> Generator[float, Verdict, float | None]:
+    """Find the slowest rate above `low` that mostly fails; None without any that ever failed.
+
+    One that failed may have been sustained at another time: then the next is asked, of those that
+    failed or, when they are spent, a step further.
+    """
+    above = (rate for rate, heard in tried.heard.items() if "not sustained" in heard)
+    failed = sorted(rate for rate in above if low is None or rate > low)
+    rate = 0.0
+    while tried.left and (failed or rate):
+        rate = failed.pop(0) if failed else rounded(rate * (1 + limits.precision))
+        if (yield from _mostly_fails(rate, limits.confirmations + _MORE, tried)):
+            return rate
+        if not tried.heard[rate]:  # the generator cannot go as fast as that
+            break
+    return None
+
+
+def _fails_once(rate: float, times: int, tried: _Tried) -> Generator[float, Verdict, bool]:
+    """Try a rate until it was heard of so many times, or is not sustained."""
+    heard = tried.heard[rate]
+    while len(heard) < times and tried.left and "not sustained" not in heard:
+        if (yield from tried.ask(rate)) == "says nothing":
+            break
+    return "not sustained" in heard
+
+
+def _mostly_fails(rate: float, most: int, tried: _Tried) -> Generator[float, Verdict, bool]:
+    """Try a rate until it is shown not to be sustained, or was heard of so many times."""
+    heard = tried.heard[rate]
+    while not mostly_not(heard) and len(heard) < most and tried.left:
+        if (yield from tried.ask(rate)) == "says nothing":
+            break
+    return mostly_not(heard)

@@ -204,7 +204,7 @@ def capacity(  # noqa: PLR0913 - the options of a search
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run directory.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the highest rate that is sustained: p99 within the SLO, and no growing queue.
+    """Find the highest rate that is sustained: p99 within the SLO, no queue that is seen to grow.
 
     Examples:
         taskscope capacity --quick

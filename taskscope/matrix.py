@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from loadgen.schedule import ArrivalSpec
 from taskscope.errors import UsageError
+from taskscope.quota import whole_cores
 from taskscope.references import PER_TASK, fill
 from taskscope.scenario_model import Scenario, Variant, narrowed
 from taskscope.values import NAME, NAME_RULE
@@ -105,6 +106,7 @@ def _filled(scenario: Scenario) -> Scenario:
         "concurrency": run.concurrency,
         "workers": run.workers,
         "payload_bytes": work.payload_bytes,
+        "cores": whole_cores(),
     }
     later = (*(name.replace("-", "_") for name in scenario.requires), *PER_TASK)
     parts = tuple(

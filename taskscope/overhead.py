@@ -213,11 +213,12 @@ def check_into(run_directory: Path, scenario: Scenario) -> None:
             f"the ledger would be with {scenario.run.concurrency}.",
             f"Add --concurrency {theirs['run']['concurrency']}.",
         )
-    settings = {v["name"]: v["settings"] for v in theirs["variants"]}
+    settings = {v["name"]: (v["settings"], v.get("concurrency")) for v in theirs["variants"]}
     for variant in scenario.variants:
-        if settings.get(variant.name) != dict(variant.settings):
+        if settings.get(variant.name) != (dict(variant.settings), variant.concurrency):
             raise UsageError(
-                f"{run_directory} has no variant {variant.name} with the same settings.",
+                f"{run_directory} has no variant {variant.name} with the same settings, a "
+                "concurrency of its own included.",
                 f"It has: {', '.join(settings)}. Choose with --variant.",
             )
 

@@ -77,13 +77,15 @@ def _workers(
 
 def _check_points(scenarios: Sequence[Scenario]) -> None:
     """A worker that runs already has the concurrency that it has, and there are as many of them."""
-    for axis in ("concurrency", "workers"):
-        if any(axis in scenario.point for scenario in scenarios):
-            raise UsageError(
-                f"--worker-at names workers that run already, and {scenarios[0].family} would be "
-                f"measured with more than one {axis}.",
-                f"Choose the one that they have: --{axis}.",
-            )
+    for family in dict.fromkeys(scenario.family for scenario in scenarios):
+        for axis in ("concurrency", "workers"):
+            values = {s.point[axis] for s in scenarios if s.family == family and axis in s.point}
+            if len(values) > 1:
+                raise UsageError(
+                    f"--worker-at names workers that run already, and {family} would be measured "
+                    f"with more than one {axis}.",
+                    f"Choose the one that they have: --{axis}.",
+                )
 
 
 def without_bounds(scenarios: Sequence[Scenario]) -> list[Scenario]:

@@ -1,6 +1,7 @@
 """What this process may use of the machine: by affinity, and by the limits of its container."""
 
 import os
+from math import ceil
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,11 @@ def usable_cores(cgroup: Path = _CGROUP) -> float:
     quota, _, period = (read_line(cgroup / "cpu.max") or "max").partition(" ")
     every = float(usable or 1)
     return every if quota == "max" else min(every, int(quota) / int(period))
+
+
+def whole_cores() -> int:
+    """Return how many processes those cores can keep busy."""
+    return ceil(usable_cores())
 
 
 def available_memory(cgroup: Path = _CGROUP) -> int:

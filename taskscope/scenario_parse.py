@@ -7,7 +7,7 @@ from loadgen.schedule import LARGEST_NUMBER, PARAMETERS, ArrivalSpec
 from taskscope.fairness import cards
 from taskscope.limits import MINIMUM, too_long
 from taskscope.matrix import AXES
-from taskscope.quota import usable_cores
+from taskscope.quota import whole_cores
 from taskscope.scenario_model import (
     Axes,
     Bound,
@@ -24,7 +24,7 @@ from taskscope.strict import Table
 from taskscope.values import NAME, NAME_RULE, describe, nearest
 
 #: A variant's own concurrency that follows from the machine.
-CORES: Final = "cores"
+CORES: Final = "$cores"
 _TOP: Final = (
     *("name", "title", "description", "tags", "headline"),
     *("workload", "load", "run", "matrix", "requires", "bound", "slo", "quick", "variants"),
@@ -250,7 +250,7 @@ def _variant(
 def _own_concurrency(table: Table) -> int | None:
     """Read a number, or how many cores there are."""
     if table.values.get("concurrency") == CORES:
-        return max(1, int(usable_cores()))
+        return whole_cores()
     least = MINIMUM["concurrency"]
     return table.integer("concurrency", least) if "concurrency" in table.values else None
 

@@ -18,7 +18,7 @@ from compose import guardian
 pytestmark = pytest.mark.timeout(900)
 TASKS = 800
 WARMUP = 500
-CELERY = "celery-prefork-late-ack"
+CELERY = "celery-prefork-cores"
 # Each timing takes a quarter of a minute, and checks itself what its mode's telemetry told.
 MODES = {"asynctasq": {"bare", "default"}, CELERY: {"bare", "default"}}
 

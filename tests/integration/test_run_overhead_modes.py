@@ -7,7 +7,7 @@ from pipeline import manifest, table, taskscope
 
 pytestmark = pytest.mark.timeout(600)
 TASKS, WARMUP = 800, 500
-CELERY = "celery-prefork-late-ack"
+CELERY = "celery-prefork-cores"
 MODES = ("metrics", "live", "stock", "events")
 
 

@@ -14,7 +14,7 @@ from compose import guardian
 from compose.native import replayed_prometheus
 from instrumentation.buckets import bucket_around
 
-VARIANTS = ("asynctasq", "celery-prefork-late-ack")
+VARIANTS = ("asynctasq", "celery-prefork-cores")
 STAGES = ("publish_duration", "broker_wait", "prefetch_wait", "execution", "ack", "end_to_end")
 RESULTS = ["session", "scenario", "framework", "variant", "repetition", "metric", "value", "lower",
            "upper", "unit", "source", "query"]  # fmt: skip
@@ -180,7 +180,7 @@ def test_exemplars_lead_to_the_slowest_tasks(throughput_run: Finished, tmp_path:
             found = requests.get(f"{url}/api/v1/query_exemplars", timeout=10, params={
                 "query": f"taskqueue_{stage}_seconds_bucket", "start": begin - 5, "end": end + 5,
             }).json()["data"]  # fmt: skip
-            for variant in ("asynctasq", "celery-prefork-late-ack"):
+            for variant in VARIANTS:
                 mine = tasks[tasks["variant"] == variant]
                 known = {each["labels"]["trace_id"]: float(each["value"])
                          for group in found if group["seriesLabels"]["variant"] == variant

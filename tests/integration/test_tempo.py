@@ -156,7 +156,7 @@ def live(server: TempoServer, tmp_path_factory: pytest.TempPathFactory) -> Finis
 def test_a_run_by_way_of_tempo_is_exact(live: Finished) -> None:
     assert live.code == 0, live.stderr
     assert len(table(live.directory, "tasks")) == 600
-    for variant in ("asynctasq", "celery-prefork-late-ack"):
+    for variant in ("asynctasq", "celery-prefork-cores"):
         assert not failed_checks(live.directory, variant)
     assert [path.name for path in (live.directory / "traces").iterdir()] == ["tempo.jsonl"]
 

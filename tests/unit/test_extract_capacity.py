@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from extract.capacity import (
+    Capacity,
     Growth,
     Promise,
     Trial,
@@ -17,6 +18,7 @@ from extract.capacity import (
     growth,
     judge,
 )
+from extract.capacity_words import sentences
 from taskscope.capacity import question
 from taskscope.capacity_search import Limits, rounded, search
 from taskscope.errors import UsageError
@@ -149,6 +151,20 @@ def test_with_noise_the_lower_end_is_confirmed_all_the_same() -> None:
         assert high is None or high > low
 
 
+@pytest.mark.parametrize(("limits", "unknown"), [(Limits(0.1, 3, 60), 0), (Limits(0.25, 1, 60), 0)])
+def test_with_noise_the_upper_end_is_found_too(limits: Limits, unknown: int) -> None:
+    """Most searches end with both ends, the same as the dataset's."""
+    ends = []
+    for seed in range(100):
+        found, trials = simulate(1000, limits, noise=0.04, seed=seed)
+        assert bracket(trials)[0] == found[0]
+        ends.append(bracket(trials))
+        if None not in ends[-1]:
+            assert bracket(trials) == found
+        assert len(trials) < 40
+    assert sum(None in end for end in ends) <= unknown
+
+
 def test_what_the_generator_cannot_send_is_no_verdict_on_the_worker() -> None:
     ends, trials = simulate(5000, Limits(0.1, 1, 60), generator=2200)
     assert ends == (2000, None)
@@ -202,3 +218,21 @@ def test_a_matrix_besides_the_rate_is_refused(
     with pytest.raises(UsageError, match="scenario stress has a matrix of") as error:
         question(scenario, slo_seconds=None, first=None, limits=Limits(0.1, 1, 9), burst_seconds=1)
     assert error.value.remedy == remedy
+
+
+def _told(*heard: tuple[float, Verdict]) -> str:
+    trials = _trials(*heard)
+    return next(sentences(Capacity(
+        "s", "a", {}, PROMISE, *bracket(trials), None, tuple(trials), None, len(trials), len(trials)
+    )))  # fmt: skip
+
+
+def test_what_is_not_known_is_said_to_be_so() -> None:
+    yes: Verdict = "sustained"
+    no: Verdict = "not sustained"
+    assert _told((1, yes), (2, no)) == (
+        "Nothing is known of a: no rate was shown, twice at least, to be sustained or not."
+    )
+    assert _told((1, "says nothing")) == "Nothing is known of a: no trial of it said anything."
+    assert "no faster rate was shown, twice at least" in _told((1, yes), (1, yes), (2, no))
+    assert _told((1, yes), (1, yes), (2, no), (2, no)).startswith("a sustains 1 tasks/s, and not 2")

@@ -12,7 +12,7 @@ from taskscope.errors import UsageError
 from taskscope.matrix import points
 from taskscope.phases import phase
 from taskscope.plan import plan
-from taskscope.quota import usable_cores
+from taskscope.quota import whole_cores
 from taskscope.references import fill
 from taskscope.scenario import Scenario, builtin_scenarios, load_scenario
 from taskscope.together import halve
@@ -156,7 +156,7 @@ def test_what_is_given_holds_at_every_point(grid: Scenario) -> None:
 
 
 def test_a_variant_may_have_a_concurrency_of_its_own() -> None:
-    full, cores = load_scenario("throughput"), max(1, int(usable_cores()))
+    full, cores = load_scenario("throughput"), whole_cores()
     assert [full.concurrency_of(variant) for variant in full.variants] == [10, 10, 10, cores]
     given = full.override(concurrency=5)  # it says itself how many it has
     assert [given.concurrency_of(variant) for variant in given.variants] == [5, 5, 5, cores]
@@ -165,7 +165,7 @@ def test_a_variant_may_have_a_concurrency_of_its_own() -> None:
     assert [halved.concurrency_of(v) for v in halved.variants] == [5, max(1, cores // 2)]
 
 
-@pytest.mark.parametrize("own", ["3", '"cores"'])
+@pytest.mark.parametrize("own", ["3", '"$cores"'])
 def test_its_own_is_a_number_or_that_of_the_cores(tmp_path: Path, own: str) -> None:
     text = TEXT.replace("[variants.one]\n", f"[variants.one]\nconcurrency = {own}\n")
     for part in (
@@ -175,7 +175,7 @@ def test_its_own_is_a_number_or_that_of_the_cores(tmp_path: Path, own: str) -> N
         assert part in text
         text = text.replace(part, "")
     found = _load(tmp_path, text).variant("one").concurrency
-    assert found == (3 if own == "3" else max(1, int(usable_cores())))
+    assert found == (3 if own == "3" else whole_cores())
 
 
 def test_it_does_not_fit_a_matrix_of_concurrencies(tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ OURS = {"bare", "metrics", "default", "live"}
 def test_every_framework_has_the_common_modes_and_its_own() -> None:
     chosen, skipped = overhead.choose_modes(PAIR, None)
     assert set(chosen["asynctasq"]) == OURS
-    assert set(chosen["celery-prefork-late-ack"]) == OURS | {"stock", "events"}
+    assert set(chosen["celery-prefork-cores"]) == OURS | {"stock", "events"}
     assert skipped == {}
 
 
 def test_bare_is_always_among_them() -> None:
     chosen, _ = overhead.choose_modes(PAIR, ["stock"])
-    assert chosen == {"asynctasq": ("bare",), "celery-prefork-late-ack": ("bare", "stock")}
+    assert chosen == {"asynctasq": ("bare",), "celery-prefork-cores": ("bare", "stock")}
 
 
 def test_an_unknown_mode_names_the_nearest() -> None:
@@ -54,17 +54,17 @@ def test_a_mode_whose_package_is_missing_is_skipped(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(modes, "distribution", missing)
     chosen, skipped = overhead.choose_modes(PAIR, None)
-    assert "stock" not in chosen["celery-prefork-late-ack"]
-    assert "events" in chosen["celery-prefork-late-ack"]
+    assert "stock" not in chosen["celery-prefork-cores"]
+    assert "events" in chosen["celery-prefork-cores"]
     (reason,) = skipped.items()
     assert reason == (
-        "celery-prefork-late-ack/stock", "opentelemetry-instrumentation-celery is not installed",
+        "celery-prefork-cores/stock", "opentelemetry-instrumentation-celery is not installed",
     )  # fmt: skip
 
 
 def test_each_block_has_every_mode_of_every_variant_once() -> None:
     chosen, _ = overhead.choose_modes(PAIR, None)
-    planned = overhead.plan(PAIR, chosen, {"asynctasq": 5, "celery-prefork-late-ack": 3})
+    planned = overhead.plan(PAIR, chosen, {"asynctasq": 5, "celery-prefork-cores": 3})
     blocks = [planned[i : i + 10] for i in range(0, 40, 10)]
     every = {(variant, mode) for variant, of in chosen.items() for mode in of}
     for number, block in enumerate(blocks, start=1):
@@ -72,7 +72,7 @@ def test_each_block_has_every_mode_of_every_variant_once() -> None:
         assert {p.repetition for p in block} == {number}
     assert len({tuple((p.variant.name, p.mode) for p in block) for block in blocks}) > 1
     assert {p.tasks for p in planned if p.variant.name == "asynctasq"} == {5}
-    again = overhead.plan(PAIR, chosen, {"asynctasq": 5, "celery-prefork-late-ack": 3})
+    again = overhead.plan(PAIR, chosen, {"asynctasq": 5, "celery-prefork-cores": 3})
     assert again == planned
 
 
@@ -110,7 +110,10 @@ def test_only_metrics_are_without_spans() -> None:
 
 def run_of(tmp_path: Path, **changes: object) -> Path:
     run = {"concurrency": PAIR.run.concurrency}
-    variants = [{"name": v.name, "settings": dict(v.settings)} for v in PAIR.variants]
+    variants = [
+        {"name": v.name, "settings": dict(v.settings), "concurrency": v.concurrency}
+        for v in PAIR.variants
+    ]
     scenario = {"name": "throughput", "run": run, "variants": variants, **changes}
     MANIFEST.write(tmp_path)
     document = json.loads((tmp_path / "manifest.json").read_text())
@@ -127,7 +130,7 @@ def test_a_ledger_may_go_into_a_run_of_the_same_settings(tmp_path: Path) -> None
     [
         ({"name": "other"}, "has no scenario throughput"),
         ({"run": {"concurrency": 4}}, "measured with concurrency 4, .* 10"),
-        ({"variants": [{"name": "asynctasq", "settings": {}}]}, "no variant celery-prefork-late"),
+        ({"variants": [{"name": "asynctasq", "settings": {}}]}, "no variant celery-prefork-cores"),
     ],
 )
 def test_a_ledger_of_something_else_may_not(

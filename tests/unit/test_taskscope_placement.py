@@ -1,5 +1,7 @@
 """Workers that run already, and where to listen: read strictly."""
 
+from dataclasses import replace
+
 import pytest
 
 from taskscope.errors import UsageError
@@ -50,10 +52,12 @@ def test_workers_that_would_take_another_variants_tasks_are_refused() -> None:
 def test_workers_elsewhere_have_the_places_that_they_have() -> None:
     scenario = load_scenario("io-bound").override(variants=["asynctasq"], workers=1)
     with pytest.raises(UsageError, match="io-bound would be measured with more than one conc") as e:
-        placement(None, ["asynctasq=b:1"], points(scenario), URL)
+        placement(None, ["asynctasq=b:1"], [PAIR, *points(scenario)], URL)
     assert e.value.remedy == "Choose the one that they have: --concurrency."
     chosen = points(scenario.override(concurrency=10))
     assert placement(None, ["asynctasq=b:1"], chosen, URL).workers
+    one = points(replace(scenario, matrix={"concurrency": (10.0,)}))
+    assert placement(None, ["asynctasq=b:1"], [PAIR, *one], URL).workers
 
 
 def test_what_they_could_do_at_most_is_not_claimed() -> None:

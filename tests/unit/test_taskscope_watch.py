@@ -60,6 +60,6 @@ def test_two_sides_at_once_are_named_together_and_that_is_no_fault() -> None:
     (pair, *_) = steps(cells, together=True)
     view.step(1, pair)
     view.phase("measuring")
-    assert "pair 1 of 40 · throughput · asynctasq and celery-prefork-late-ack" in shown.getvalue()
+    assert "pair 1 of 40 · throughput · asynctasq and celery-prefork-cores" in shown.getvalue()
     view.finished([replace(cell.record(), problems=(PROBLEM,)) for cell in pair])
     assert "invalid" not in shown.getvalue()
