@@ -123,20 +123,20 @@ def test_no_failure_is_said(run: Path) -> None:
 
 def test_open_prints_where_the_trace_is(run: Path) -> None:
     (record,) = json.loads(shown(
-        run, "--task", "slow-one", "--json", "--open", "--tempo-datasource", "abc",
+        run, "--task", "slow-one", "--json", "--open", "--tempo-datasource", "mine",
         TASKSCOPE_GRAFANA_URL="https://me:secret@grafana.example:8443/sub/?token=secret",
     ))  # fmt: skip
     url = record["trace_url"]
     assert "secret" not in url
     assert url.startswith("https://grafana.example:8443/sub/explore?schemaVersion=1&")
     pane = json.loads(parse_qs(urlsplit(url).query)["panes"][0])["trace"]
-    assert pane["datasource"] == pane["queries"][0]["datasource"]["uid"] == "abc"
+    assert pane["datasource"] == pane["queries"][0]["datasource"]["uid"] == "mine"
     assert pane["queries"][0]["query"] == record["trace_id"]
     begin = record["begin_ns"] // 1_000_000
     assert int(pane["range"]["from"]) < begin < begin + 402 < int(pane["range"]["to"])
     text = shown(run, "--task", "slow-one", "--open", "--grafana-url", "http://g:3000", width=60)
     assert (
-        f"http://g:3000/explore?{urlsplit(url).query.replace('abc', 'taskscope-tempo')}\n" in text
+        f"http://g:3000/explore?{urlsplit(url).query.replace('mine', 'taskscope-tempo')}\n" in text
     )
 
 
