@@ -64,8 +64,8 @@ from instrumentation.propagation import (
 from instrumentation.recorder import BATCH
 from instrumentation.records import FAILURE, RETRY
 from instrumentation.records import SENT as SENT_KIND
-from instrumentation.unknown import UNKNOWN, Names
-from instrumentation.wrap import Undo, Wrapper, wrap, wrap_all
+from instrumentation.unknown import UNKNOWN, Names, plain
+from instrumentation.wrap import Instances, Undo, Wrapper, wrap, wrap_all
 
 if TYPE_CHECKING:  # a pool child imports this module too, and has no use for the rest
     from instrumentation.telemetry import Telemetry
@@ -82,11 +82,12 @@ _outgoing: ContextVar[str] = ContextVar("taskqueue_outgoing", default="")
 def instrument(telemetry: "Telemetry") -> Undo:
     """Instrument producers and workers of this process; the result takes it all back."""
     note, enter = _receiving(telemetry)
-    undo: list[Undo] = []
+    made = Instances()  # drivers and pools
+    undo: list[Undo] = [made.undo]
     return wrap_all(undo, [
         (Dispatcher, "dispatch", lambda send: _sending(send, telemetry)),
         (MsgspecSerializer, "serialize", _serializing),
-        (Worker, "__init__", lambda init: _stamping_acknowledgements(init, undo)),
+        (Worker, "__init__", lambda init: _stamping_acknowledgements(init, made)),
         (Worker, "_run", _naming_the_current_span),
         (Worker, "_process_task", note),
         (Worker, "_deserialize_task", enter),
@@ -96,7 +97,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
         (sync_task, "execute_in_thread", _in_thread),
         (FunctionTask, "_execute_sync_thread", _function_in_thread),
         (execution_helpers, "_sync_process_task_worker", lambda _: run_sync_process_task),
-        (ProcessPoolManager, "_create_pool", lambda create: _creating_pool(create, undo)),
+        (ProcessPoolManager, "_create_pool", lambda create: _creating_pool(create, made)),
     ])  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
         finally:
             _outgoing.reset(token)
             telemetry.recorder.append((
-                SENT_KIND, _name(task), queue or task.config.get("queue") or "default",
+                SENT_KIND, _name(task), plain(queue or task.config.get("queue") or "default"),
                 task._task_id or "", traceparent, parent, scheduled, sent, time_ns(), error,
             ))  # fmt: skip
 
@@ -192,7 +193,7 @@ def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
         def process_task(self: Worker, message: bytes, queue: str) -> Any:
             arriving[id(message)] = attempt = recorder.attempt()
             attempt.received = time_ns()
-            attempt.queue = queue
+            attempt.queue = queue if type(queue) is str else plain(queue)
             if not next(number) % BATCH:
                 telemetry.keep_up()
             return process(self, message, queue)
@@ -311,7 +312,7 @@ def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
                     # No schedule wanted this sending: its lag would be the retry's delay.
                     traceparent, _, sent, _ = carrier.split(";")
                     telemetry.recorder.append((
-                        SENT_KIND, attempt.task, str(task.config.get("queue", "default")),
+                        SENT_KIND, attempt.task, plain(task.config.get("queue", "default")),
                         attempt.task_id, traceparent, attempt.span_id, 0,
                         int(sent), time_ns(), error,
                     ))  # fmt: skip
@@ -328,13 +329,14 @@ def _never_ran(attempt: Attempt, task: BaseTask) -> None:
         attempt.error = describe(error)
 
 
-def _stamping_acknowledgements(init: Callable[..., None], undo: list[Undo]) -> Callable[..., None]:
+def _stamping_acknowledgements(init: Callable[..., None], made: Instances) -> Callable[..., None]:
     def init_worker(self: Worker, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         driver = self.queue_driver
-        names = (name for name in ("ack", "mark_failed") if hasattr(driver, name))
-        undo.extend(wrap(driver, name, _stamped) for name in names)
-        undo.append(wrap(driver, "nack", _giving_back))
+        for name in ("ack", "mark_failed"):
+            if hasattr(driver, name):
+                made.wrap(driver, name, _stamped)
+        made.wrap(driver, "nack", _giving_back)
 
     return init_worker
 
@@ -403,7 +405,7 @@ def _function_in_thread(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
     attempt, context = current_task.get(), copy_context()
-    if not isinstance(attempt, Attempt):
+    if not isinstance(attempt, Attempt) or attempt.started:  # or another task's, run within it
         return call
 
     def run() -> Any:
@@ -416,10 +418,10 @@ def _started_in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def _creating_pool(create: Callable[..., Executor], undo: list[Undo]) -> Callable[..., Executor]:
+def _creating_pool(create: Callable[..., Executor], made: Instances) -> Callable[..., Executor]:
     def create_pool(self: ProcessPoolManager, *args: Any, **kwargs: Any) -> Executor:
         pool = create(self, *args, **kwargs)
-        undo.append(wrap(pool, "submit", submitting))
+        made.wrap(pool, "submit", submitting)
         return pool
 
     return create_pool

@@ -21,7 +21,7 @@ from instrumentation.carrier import (
 from instrumentation.ids import SpanIds, new_span_id
 from instrumentation.live import LiveSpan
 from instrumentation.propagation import CurrentTask, current_task, task_context
-from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Error, Record
+from instrumentation.records import DONE, FAILURE, REVOKED, STARTED, SUCCESS, Error, Record
 
 _STACK_CHARACTERS = _MESSAGE_CHARACTERS = 4096
 _pid = os.getpid()
@@ -130,7 +130,7 @@ class Attempt:
         """The task's own code ended, with `error` or well; the outcome is decided by `record`."""
         if not self.completed:
             self.completed = time_ns()
-        if not self.started:  # it failed or timed out before its code began
+        if not self.started and self.outcome != REVOKED:  # it failed before its code began
             self.ran(self.completed, self.completed)
         if error is not None:
             self.error = describe(error)

@@ -55,7 +55,7 @@ from instrumentation.records import (
 )
 from instrumentation.records import SENT as SENT_KIND
 from instrumentation.routing import Queues
-from instrumentation.unknown import UNKNOWN, Names
+from instrumentation.unknown import UNKNOWN, Names, plain
 from instrumentation.wrap import Undo, wrap, wrap_all
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def instrument(telemetry: "Telemetry") -> Undo:
 def _receivers(
     telemetry: "Telemetry", reject: Callable[..., None]
 ) -> Mapping[Any, Callable[..., None]]:
-    """Return what hears of the tasks that no pool ever sees, by signal."""
+    """Return what hears of the tasks that no pool ever sees, and of the worker's end, by signal."""
 
     def unknown(message: Any, name: Any, **_signal: Any) -> None:
         reject(message, ("NotRegistered", str(name), ""), name)
@@ -107,7 +107,11 @@ def _receivers(
     def rejected(message: Any, exc: Any, **_signal: Any) -> None:
         reject(message, describe(exc) if exc else ("InvalidTaskError", "no task message", ""))
 
+    def worker_ends(**_signal: Any) -> None:
+        telemetry.close_first()
+
     return {
+        signals.worker_shutdown: worker_ends,
         signals.task_revoked: _noting_revoked(telemetry),
         signals.task_unknown: unknown,
         signals.task_rejected: rejected,
@@ -131,7 +135,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             if suppressed():
                 return send(producer, name, message, **options)
             traceparent, parent = sender_ids(telemetry.sample_ratio, _group(message))
-            queue = _queue_name(options.get("queue"), options.get("routing_key"), self)
+            queue = _queue_name(options, self)
             task_id = str(message.properties.get("correlation_id", ""))
             scheduled, sent, error = scheduled_instant(), time_ns(), None
             due = _due(message.headers, sent, self.app.timezone)
@@ -149,7 +153,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
                 raise
             finally:
                 telemetry.recorder.append((
-                    SENT_KIND, name, queue, task_id, traceparent, parent,
+                    SENT_KIND, plain(name), queue, task_id, traceparent, parent,
                     scheduled, sent, time_ns(), error,
                 ))  # fmt: skip
 
@@ -182,9 +186,17 @@ def _due(headers: Mapping[str, Any], sent: int, timezone: Any) -> int:
     return 0
 
 
-def _queue_name(queue: Any, routing_key: str | None, app_amqp: amqp.AMQP) -> str:
-    name = getattr(queue, "name", queue) or routing_key or app_amqp.default_queue.name
-    return str(name)
+def _queue_name(options: Mapping[str, Any], app_amqp: amqp.AMQP) -> str:
+    """Return the queue, as the worker will: exchange and routing key decide, where both are given.
+
+    The router names the default queue even then.
+    """
+    exchange, key = options.get("exchange"), options.get("routing_key")
+    if exchange and key:
+        told = {"exchange": getattr(exchange, "name", exchange), "routing_key": key}
+        return _queue_of({"delivery_info": told}, app_amqp.app)
+    queue = options.get("queue")
+    return plain(getattr(queue, "name", queue) or app_amqp.default_queue.name)
 
 
 def _first_wanted(task_id: str) -> int:
@@ -217,23 +229,24 @@ def _tracing(
         if options.get("eager"):  # called on the spot: it was never sent
             return build(name, task, *args, **options)
         if not hasattr(task.run, _OURS):  # a child forked later inherits what its parent set
-            undo.append(wrap(task, "run", _timing))
+            undo.append(wrap(task, "run", lambda run: _timing(run, plain(name))))
         traced = build(name, task, *args, **options)
         return _attempting(traced, name, task, telemetry)
 
     return build_tracer
 
 
-def _timing(run: Callable[..., Any]) -> Callable[..., Any]:
+def _timing(run: Callable[..., Any], name: str) -> Callable[..., Any]:
     def timed_run(*args: Any, **kwargs: Any) -> Any:
         attempt = current_task.get()
-        if not isinstance(attempt, Attempt) or attempt.started:  # called by another task
+        if not isinstance(attempt, Attempt) or attempt.task != name:  # called by another task
             return run(*args, **kwargs)
         attempt.start()
         try:
             return run(*args, **kwargs)
         finally:
-            attempt.ended()
+            # A task may call its own `run` several times: the last to end is the outermost.
+            attempt.completed = time_ns()
 
     update_wrapper(timed_run, run)
     setattr(timed_run, _OURS, run)
@@ -244,6 +257,7 @@ def _attempting(
     traced: Callable[..., Any], name: str, task: Any, telemetry: "Telemetry"
 ) -> Callable[..., Any]:
     late = bool(task.acks_late)
+    once = late and task.app.conf.worker_deduplicate_successful_tasks
 
     def trace_task(uuid: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         request = request or {}
@@ -254,6 +268,8 @@ def _attempting(
         try:
             result = traced(uuid, args, kwargs, request)
             attempt.outcome, error = _outcome(result[1])
+            if once and attempt.outcome == SUCCESS and not attempt.started:
+                attempt.outcome = REVOKED  # a duplicate, of which Celery knew the result
         except BaseException as failure:
             attempt.outcome, error = _stopped(failure, task, attempt), failure
             raise
@@ -271,6 +287,8 @@ def _attempting(
 def _stopped(failure: BaseException, task: Any, attempt: Attempt) -> str:
     """Return the outcome of an attempt that was stopped from outside; "" if its parent knows it."""
     kind = type(failure)
+    if isinstance(failure, Reject) and failure.requeue:  # by a handler of the task's success
+        return RETRY
     if kind is SystemExit and terminate_handler_fired():
         return ""
     if issubclass(kind, _EXITS):
@@ -291,7 +309,8 @@ def _attempt_of(
 def _filled(
     attempt: Attempt, name: str, task_id: str, request: Mapping[str, Any], app: Any
 ) -> Attempt:
-    attempt.task, attempt.task_id, attempt.queue = name, str(task_id), _queue_of(request, app)
+    attempt.task, attempt.task_id = plain(name), str(task_id)
+    attempt.queue = _queue_of(request, app)
     attempt.number = _number(request)
     attempt.carrier = request.get(CARRIER) or _foreign(request)
     if not isinstance(attempt.carrier, str):

@@ -10,7 +10,6 @@ to another child, and nobody speaks for the first attempt: it is recorded as one
 
 import os
 from collections.abc import Callable
-from operator import itemgetter
 from time import time_ns
 from typing import Any
 
@@ -21,7 +20,8 @@ from instrumentation.records import RETRY, Record
 #: what became of a dead one: some look for those only every five seconds.
 _GIVE_UP_NS = 10_000_000_000
 _MOST_REMEMBERED = 1_000
-_STARTED_PID = itemgetter(4)
+#: The process, the task's id, and the number of the attempt.
+type _Key = tuple[int, str, int]
 _UNHEARD = ("ProcessLost", "killed before its worker knew that it had begun", "")
 
 
@@ -45,24 +45,29 @@ def _never_ended(began: Any, completed: int) -> Attempt:
     return attempt
 
 
+def _key(attempt: Attempt) -> _Key:
+    return attempt.pid, attempt.task_id, attempt.number
+
+
 class Children:
-    """The latest begin and end of each child, and the attempts that are not settled yet."""
+    """What children have under way, what each ended last, and what is not settled yet."""
 
     def __init__(
         self, running: Callable[[int], bool] = is_running, clock: Callable[[], int] = time_ns
     ) -> None:
         self._running = running
         self._clock = clock
-        self._began: dict[int, Any] = {}
+        self._own = os.getpid()
+        self._began: dict[_Key, Any] = {}
         self._ended: dict[int, Attempt] = {}
-        self._open: set[int] = set()
         self._lost: list[Attempt] = []
         #: Since when those are known to be gone who began what they did not end.
         self._gone: dict[int, int] = {}
 
     def look(self) -> None:
         """See who is still there; to be called before what they wrote is read."""
-        now, pids = self._clock(), self._open | {attempt.pid for attempt in self._lost}
+        pids = {pid for pid, *_ in self._began} | {attempt.pid for attempt in self._lost}
+        now = self._clock()
         self._gone = {pid: self._gone.get(pid, now) for pid in pids if not self._running(pid)}
 
     def settle(
@@ -72,10 +77,15 @@ class Children:
 
         Whatever is lost waits for the next call, as its child may have been writing meanwhile.
         """
-        pids = list(map(_STARTED_PID, began))
-        self._began.update(zip(pids, began, strict=True))
-        self._ended.update((attempt.pid, attempt) for attempt in ended)
-        self._open = {pid for pid in self._open.union(pids) if not self._has_ended(pid)}
+        for record in began:
+            _, _, _, _, pid, *which = record
+            if pid != self._own:
+                self._began[pid, *which] = record  # type: ignore[index]
+        for attempt in ended:
+            self._ended[attempt.pid] = attempt
+            start = self._began.get(_key(attempt))
+            if start and start[3] == attempt.started:  # and not one that came again since
+                del self._began[_key(attempt)]
         known, self._lost = self._lost, lost
         if final:
             known, self._lost = known + lost, []
@@ -84,44 +94,33 @@ class Children:
         self._forget()
         return settled
 
-    def _has_ended(self, pid: int) -> bool:
-        """Tell whether the latest that a child began is also the latest that it ended."""
-        began, ended = self._began[pid], self._ended.get(pid)
-        if ended is None:
-            return False
-        return bool((*began[5:], began[3]) == (ended.task_id, ended.number, ended.started))
-
     def _settle(self, lost: Attempt, *, final: bool) -> bool:
         """Tell whether to believe the parent now, with the start as the child saw it."""
-        began = self._began.get(lost.pid, ())
-        lost.counted = began[5:] == (lost.task_id, lost.number)
-        if lost.counted and lost.pid not in self._open:
+        start = self._began.get(_key(lost))
+        last = self._ended.get(lost.pid)
+        if not start and last and _key(last) == _key(lost):
             return False
         if not (final or lost.pid in self._gone or self._clock() - lost.completed > _GIVE_UP_NS):
             self._lost.append(lost)
             return False
-        if lost.counted:
-            self._open.discard(lost.pid)
+        lost.counted = bool(start)
+        if start:
+            del self._began[_key(lost)]
         # What was killed before its code began counts as begun, like all that fails.
-        lost.started = began[3] if lost.counted else lost.completed
+        lost.started = start[3] if start else lost.completed
         lost.completed = max(lost.started, lost.completed)
         return True
 
     def _unheard(self, *, final: bool) -> list[Attempt]:
         """Return the attempts of which neither the child nor its parent said how they ended."""
         now = self._clock()
-        unheard = [
-            (self._began[pid], since)
-            for pid, since in self._gone.items()
-            if pid in self._open and (final or now - since > _GIVE_UP_NS)
-        ]
-        self._open.difference_update(began[4] for began, _ in unheard)
-        return [_never_ended(began, since) for began, since in unheard]
+        given_up = {pid for pid, since in self._gone.items() if final or now - since > _GIVE_UP_NS}
+        unheard = [key for key in self._began if key[0] in given_up]
+        return [_never_ended(self._began.pop(key), self._gone[key[0]]) for key in unheard]
 
     def _forget(self) -> None:
         """Forget the oldest children that are gone."""
-        for latest in (self._began, self._ended):
-            if len(latest) > 2 * _MOST_REMEMBERED:
-                old = list(latest)[:-_MOST_REMEMBERED]
-                for pid in [pid for pid in old if pid not in self._open and not self._running(pid)]:
-                    del latest[pid]
+        if len(self._ended) > 2 * _MOST_REMEMBERED:
+            old = list(self._ended)[:-_MOST_REMEMBERED]
+            for pid in [pid for pid in old if not self._running(pid)]:
+                del self._ended[pid]

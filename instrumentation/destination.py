@@ -1,5 +1,6 @@
 """Where the spans of a process go, as its environment and its application decide."""
 
+import logging
 from pathlib import Path
 
 from opentelemetry import trace
@@ -9,6 +10,7 @@ from instrumentation.provider import ProviderSink, application_provider
 from instrumentation.settings import Environ, pairs, read, spans_wanted
 from instrumentation.sinks import FileSink, LineSink, NullSink
 
+_log = logging.getLogger(__name__)
 _OTLP_HTTP = {"otlp", "otlp_proto_http"}
 _TIMEOUT_SECONDS = 10.0
 
@@ -24,7 +26,11 @@ def choose(environ: Environ, provider: trace.TracerProvider | None, file_name: s
     if provider is not None:
         return ProviderSink(lambda: provider)
     if endpoint := otlp_endpoint(environ):
-        return HttpSink(endpoint, _transport(environ))
+        try:
+            return HttpSink(endpoint, _transport(environ))
+        except ValueError:  # which is not repeated: it may hold credentials
+            _log.error("spans are not sent: the OTLP endpoint is no URL")
+            return NullSink()
     if directory := environ.get("TASKQUEUE_TRACES_DIR"):
         return FileSink(Path(directory) / file_name)
     return ProviderSink(application_provider)

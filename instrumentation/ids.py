@@ -41,9 +41,11 @@ def new_span_ids(count: int) -> list[str]:
 
 def new_roots(sample_ratio: float, count: int = 1) -> list[str]:
     """Start traces: traceparents of new PRODUCER spans; `sample_ratio` of them are sampled."""
-    threshold = sample_ratio * 2**32
+    # By the low 64 bits of the trace id, as the SDK's TraceIdRatioBased decides: asked about a span
+    # of this trace, it comes to the same.
+    bound = round(sample_ratio * 2**64)
     texts = [f"{_random_bits(192):048x}" for _ in range(count)]  # zeros: as likely as a guessed key
     return [
-        f"00-{text[:32]}-{text[32:]}-{'01' if _random_bits(32) < threshold else '00'}"
+        f"00-{text[:32]}-{text[32:]}-{'01' if int(text[16:32], 16) < bound else '00'}"
         for text in texts
     ]

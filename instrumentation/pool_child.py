@@ -17,7 +17,8 @@ _INSTANT = struct.Struct("=q")
 #: A place in that memory holds when its call began and when it ended, 0 for not yet.
 PLACE = struct.Struct("=qq")
 _NOWHERE = -1
-_tell: tuple[int, int] = (_NOWHERE, 0)  # the file, and the place in it, of the call that runs here
+_NOBODY = (_NOWHERE, 0)
+_tell: tuple[int, int] = _NOBODY  # the file, and the place in it, of the call that runs here
 
 #: By what path a child opens a parent's file, and a number, as paths come again.
 type Where = tuple[str, int]
@@ -35,6 +36,7 @@ def timed_call(
             return call(*args, **more)
     finally:
         _write(_INSTANT.size)
+        _tell = _NOBODY  # what runs here next may be nobody's attempt
 
 
 def begin_now() -> None:

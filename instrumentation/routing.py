@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from instrumentation.unknown import Names
+from instrumentation.unknown import Names, plain
 
 
 class Queues:
@@ -23,7 +23,7 @@ class Queues:
         """Return the name of the request's queue; where no such is declared, its routing key."""
         with suppress(AttributeError, TypeError):  # whoever sent it
             info = request.get("delivery_info") or {}
-            key = str(info.get("routing_key") or self._default)
+            key = plain(info.get("routing_key") or self._default)
             exchange = info.get("exchange")
             if not exchange:  # Celery's usual way: straight to a queue, by its name
                 return key

@@ -1,8 +1,10 @@
 """The scrape target: an HTTP server in a thread, and the file that tells Prometheus about it."""
 
 import json
+import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Protocol, Self
 
+from instrumentation.once import Once
+
+_log = logging.getLogger(__name__)
 _OPEN_METRICS = "application/openmetrics-text"
 _CONTENT_TYPES = {
     False: "text/plain; version=0.0.4; charset=utf-8",
@@ -26,12 +31,25 @@ class Exposition(Protocol):
         """Write them as OpenMetrics, or else in the Prometheus text format."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._complain = Once(_log.exception)
+        super().__init__((host, port), handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """Say once what went wrong; that a client went away is nobody's trouble."""
+        if not isinstance(sys.exception(), ConnectionError):
+            self._complain("a scrape failed; further ones that do are not told of")
+
+
 class MetricsServer:
     """Serves what `exposition` returns, until `close`. Port 0 means any free one."""
 
     def __init__(self, exposition: Exposition, host: str, port: int) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(exposition))
-        self._server.daemon_threads = True
+        self._server = _Server(host, port, _handler(exposition))
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="metrics-server", daemon=True
         )
@@ -42,8 +60,8 @@ class MetricsServer:
     @property
     def address(self) -> str:
         """Where it listens, as host:port."""
-        host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        host, port = map(str, self._server.server_address[:2])
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
         """Stop serving."""
@@ -84,19 +102,22 @@ def _clock() -> bytes:
 class Announcement:
     """A `file_sd` file naming one target; removed by `withdraw`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
         self._path = path
+        self._text = text
 
     @classmethod
     def publish(cls, path: Path, address: str, labels: Mapping[str, object]) -> Self:
         """Write the file in one step, so that Prometheus never reads half of it."""
         temporary = path.with_suffix(".tmp")
         texts = {name: str(value) for name, value in labels.items()}  # Prometheus takes no numbers
-        temporary.write_text(json.dumps([{"targets": [address], "labels": texts}]))
+        text = json.dumps([{"targets": [address], "labels": texts}])
+        temporary.write_text(text)
         temporary.replace(path)
-        return cls(path)
+        return cls(path, text)
 
     def withdraw(self) -> None:
-        """Take the target away; it, and its folder, may be gone already."""
+        """Take the target away, if it is ours still; it, and its folder, may be gone already."""
         with suppress(OSError):
-            self._path.unlink()
+            if self._path.read_text() == self._text:
+                self._path.unlink()

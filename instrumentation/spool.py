@@ -34,7 +34,9 @@ class Spool:
         self._offset = 0
         self._released = 0
         # Another way to say that this one failed: a byte for each record. Both ends never block.
-        self._losses, self._lost = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._losses, self._lost = os.pipe()
+        os.set_blocking(self._losses, False)
+        os.set_blocking(self._lost, False)
         for file in (self._fd, self._losses, self._lost):
             weakref.finalize(self, os.close, file).atexit = False  # the last records come later
 

@@ -5,10 +5,13 @@ import json
 import logging
 import multiprocessing
 import os
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import util
 from pathlib import Path
+from typing import Any
 
 from opentelemetry.trace import TracerProvider
 from prometheus_client import CollectorRegistry
@@ -27,6 +30,9 @@ from instrumentation.sinks import QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
+_NOT_IN_FILE_NAMES = re.compile(r"[/\\\0]")
+#: What writes a registry, by whether it shall be OpenMetrics, which has an end mark.
+_WRITERS: dict[bool, Any] = {False: generate_latest, True: open_latest}
 
 
 class Telemetry:
@@ -57,15 +63,16 @@ class Telemetry:
         self._announcement: Announcement | None = None
         self._busy = self._started = self._served = False
         self._complain = Once(_log.exception)
+        self._complain_of_others = Once(_log.exception)
         self._serving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._scraped = threading.Event()
         self._stopping = threading.Event()
 
     def _file_name(self) -> str:
-        """Name this process; two systems of one service must not write over each other."""
-        names = dict.fromkeys((self.resource["service.name"], self._system, self._owner))
-        return "-".join(map(str, names))
+        """Name this process, unlike any other system, process or host of the same service."""
+        names = (self.resource["service.name"], self._system, socket.gethostname(), self._owner)
+        return _NOT_IN_FILE_NAMES.sub("_", "-".join(dict.fromkeys(map(str, names))))
 
     def start(self, serving: Callable[[], None] = lambda: None) -> None:
         """Drain from now on, and write the last records at the end of the process.
@@ -110,6 +117,15 @@ class Telemetry:
             self._collector.keep_up()
         except Exception:  # noqa: BLE001 - never the worker's trouble
             self._complain("task telemetry failed")
+
+    def close_first(self) -> None:
+        """Have `close` be the first of what is called at exit: what comes later may end it early.
+
+        On SIGHUP, for example, a Celery worker replaces itself there by a new one.
+        """
+        if self._started and not self._stopping.is_set() and not self._forked():
+            atexit.unregister(self.close)
+            atexit.register(self.close)
 
     def close(self) -> None:
         """Take the target away and write the last records; calling it again does nothing."""
@@ -158,10 +174,15 @@ class Telemetry:
     def _exposition(self, *, openmetrics: bool = False) -> str:
         own = self._collector.exposition(openmetrics=openmetrics)
         self._scraped.set()  # spans are written afterwards: Prometheus does not wait for them
-        if openmetrics:
-            others: bytes = open_latest(self._registry or CollectorRegistry())  # type: ignore[no-untyped-call]
-            return own + others.decode()  # with the end mark
-        return own + generate_latest(self._registry).decode() if self._registry else own
+        return own + self._others(_WRITERS[openmetrics])
+
+    def _others(self, write: Callable[[CollectorRegistry], bytes]) -> str:
+        """Write the application's own metrics; a defect there must not take ours along."""
+        try:
+            return write(self._registry or CollectorRegistry()).decode()
+        except Exception:  # noqa: BLE001
+            self._complain_of_others("the metrics of the application's registry are not served")
+            return write(CollectorRegistry()).decode()
 
     def _drain_forever(self) -> None:
         """Write spans after each scrape, and keep memory flat when nobody scrapes."""

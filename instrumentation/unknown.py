@@ -1,8 +1,15 @@
-"""Names that strangers chose: there may be any number of them, and each would be a series."""
+"""Names that others chose: of any type, and any number, where each would be a series."""
 
 _MOST_NAMES = 100
 _MOST_CHARACTERS = 200
 UNKNOWN = "unknown"
+
+
+def plain(name: object) -> str:
+    """Return a name as what it is to labels and records: `str` itself, and no subclass of it."""
+    if type(name) is str:
+        return name
+    return str.__str__(name) if isinstance(name, str) else str(name)
 
 
 class Names:

@@ -1,5 +1,6 @@
 """Replace a function and remember how to put it back."""
 
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +22,33 @@ def wrap(owner: Any, name: str, make: Wrapper) -> Undo:
             setattr(owner, name, original)
 
     return undo
+
+
+class Instances:
+    """Instances of which some methods are wrapped: none twice, and none is kept alive."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[tuple[int, str], weakref.ref[Any]] = {}
+
+    def wrap(self, owner: Any, name: str, make: Wrapper) -> None:
+        """Set `owner.name` to `make(original)`, unless that was done already."""
+        key = id(owner), name
+        if key in self._wrapped:
+            return
+        inherited, original = name not in vars(owner), getattr(owner, name)
+        replacement: Any = make(original)
+        replacement.inherited, replacement.original = inherited, original
+        setattr(owner, name, replacement)
+        self._wrapped[key] = weakref.ref(owner, lambda _: self._wrapped.pop(key, None))
+
+    def undo(self) -> None:
+        """Restore the originals of those that there still are."""
+        while self._wrapped:
+            (_, name), there = self._wrapped.popitem()
+            if (owner := there()) is not None:
+                replacement = vars(owner).pop(name)
+                if not replacement.inherited:
+                    setattr(owner, name, replacement.original)
 
 
 def wrap_all(undo: list[Undo], wrappers: Iterable[tuple[Any, str, Wrapper]]) -> Undo:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.children import Children, is_running
 from instrumentation.records import DONE, FAILURE, LOST, RETRY, REVOKED, SUCCESS, Record
-from instrumentation.unknown import UNKNOWN, Names
+from instrumentation.unknown import UNKNOWN, Names, plain
 
 CHILD = 7
 SECOND = 1_000_000_000
@@ -124,6 +125,31 @@ def test_where_nobody_says_anything_it_was_retried(pool: Pool, *, final: bool) -
     assert not pool.drain(final=True)
 
 
+def test_a_child_may_have_several_under_way(pool: Pool) -> None:
+    """A worker in a forked child runs tasks side by side."""
+    (first, first_done), (second, second_done) = told(task_id="a"), told(task_id="b")
+    assert not pool.drain(first, second)
+    assert not pool.drain(second_done)
+    assert not pool.drain(first_done)
+    pool.dead.add(CHILD)
+    pool.drain()
+    pool.now += 11 * SECOND
+    assert not pool.drain(final=True)
+
+
+def test_all_that_it_had_under_way_is_told_where_it_was_killed(pool: Pool) -> None:
+    pool.drain(told(task_id="a")[0], told(task_id="b")[0])
+    pool.dead.add(CHILD)
+    assert {a.task_id for a in pool.drain(final=True)} == {"a", "b"}
+
+
+def test_what_this_process_itself_began_is_none_of_a_childs(pool: Pool) -> None:
+    started, _ = told(pid=os.getpid())
+    pool.drain(started)
+    assert not pool.children._began
+    assert not pool.drain(final=True)
+
+
 def test_who_says_it_late_says_it_once(pool: Pool) -> None:
     started, _ = told()
     pool.drain(started)
@@ -162,3 +188,21 @@ def test_so_many_names_and_no_more() -> None:
     assert [names(name) for name in ("a", "b", "c", "a", "", None, 7, "x" * 300)] == [
         "a", "b", UNKNOWN, "a", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
     ]  # fmt: skip
+
+
+class Kind(StrEnum):
+    PAY = "pay"
+
+
+class Older(str, Enum):  # noqa: UP042 - what there was before
+    PAY = "pay"
+
+
+@pytest.mark.parametrize("name", ["pay", Kind.PAY, Older.PAY])
+def test_a_name_is_plain_text(name: object) -> None:
+    assert plain(name) == "pay"
+    assert type(plain(name)) is str
+
+
+def test_what_is_no_text_becomes_it() -> None:
+    assert plain(5) == "5"

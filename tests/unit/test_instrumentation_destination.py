@@ -147,3 +147,11 @@ def test_every_variable_that_is_read_is_in_the_readme() -> None:
     documented = set(re.findall(r"`((?:OTEL|TASKQUEUE)_[A-Z_]+)`", "".join(told)))
     assert len(read) > 15
     assert documented == read
+
+
+def test_an_endpoint_that_is_no_url_is_said_and_not_repeated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = choose({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret@[::1:4318"}, None, "x")
+    assert isinstance(sink, NullSink)
+    assert caplog.messages == ["spans are not sent: the OTLP endpoint is no URL"]

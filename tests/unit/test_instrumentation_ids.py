@@ -1,7 +1,9 @@
 """Ids are random, well formed, and sampled as often as wanted."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from instrumentation.carrier import parse_traceparent
 from instrumentation.ids import new_roots, new_span_ids
@@ -24,3 +26,12 @@ def test_span_ids_are_as_many_as_wanted(count: int) -> None:
     ids = new_span_ids(count)
     assert len(set(ids)) == len(ids) == count
     assert all(parse_traceparent(f"00-{TRACE}-{span}-00") for span in ids)
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 1.0])
+def test_the_sdk_would_sample_the_same_traces(ratio: float) -> None:
+    sampler = TraceIdRatioBased(ratio)
+    for header in new_roots(ratio, 500):
+        _, trace_id, _, flags = header.split("-")
+        decision = sampler.should_sample(None, int(trace_id, 16), "a").decision
+        assert decision.is_sampled() is (flags == "01")

@@ -119,6 +119,15 @@ def test_preparation_is_no_execution(pool: ProcessPoolExecutor) -> None:
     assert places.read(0)[0] >= prepared
 
 
+def test_what_is_nobodys_attempt_writes_over_none(pool: ProcessPoolExecutor) -> None:
+    """A task that runs another one's code calls what says when preparation ends."""
+    places = Places()
+    submit(pool, places, sleeps, 0.01).result()
+    told = places.read(0)
+    pool.submit(begin_now).result()
+    assert places.read(0) == told
+
+
 def test_the_tasks_span_is_the_current_one(pool: ProcessPoolExecutor) -> None:
     places = Places()
     found = submit(pool, places, tells_where).result()

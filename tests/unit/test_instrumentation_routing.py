@@ -1,9 +1,12 @@
 """Which queue a Celery message came from."""
 
+from functools import partial
+
 import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
+from instrumentation.celery import _queue_name
 from instrumentation.routing import Queues
 
 
@@ -52,3 +55,16 @@ def test_a_queue_that_is_declared_later_is_found_too(app: Celery) -> None:
     late = Queue("late", Exchange("media", type="topic"), routing_key="media.late")
     app.amqp.queues.add(late)
     assert queues(message, app) == "late"
+
+
+def test_a_sender_names_the_queue_that_the_worker_will(app: Celery) -> None:
+    sent = partial(_queue_name, app_amqp=app.amqp)
+    media = {"exchange": "media", "routing_key": "media.video", "queue": app.amqp.default_queue}
+    assert sent(media) == "video"
+    assert sent({**media, "exchange": Exchange("media")}) == "video"
+    assert sent({"queue": "shop"}) == sent({"queue": app.amqp.queues["shop"]}) == "shop"
+    # Without an exchange the key of a direct queue is not looked at.
+    names = {sent({"routing_key": f"user.{n}"}) for n in range(300)}
+    assert names == {app.amqp.default_queue.name}
+    topics = {sent({"exchange": "media", "routing_key": f"user.{n}"}) for n in range(300)}
+    assert len(topics) <= 101

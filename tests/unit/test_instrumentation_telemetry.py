@@ -3,13 +3,16 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client.registry import Collector
 from workers import Scrape, eventually, read_spans
 
 from instrumentation import telemetry as module
@@ -48,7 +51,7 @@ def test_it_serves_and_announces_and_takes_back(tmp_path: Path) -> None:
     ) as telemetry:
         run_task(telemetry)
         (file,) = tmp_path.iterdir()
-        assert file.name == f"my.shop-celery-{os.getpid()}.json"
+        assert file.name == f"my.shop-celery-{socket.gethostname()}-{os.getpid()}.json"
         (target,) = json.loads(file.read_text())
         assert target["labels"] == {"variant": "a", "repetition": "1"}
         answer = requests.get(f"http://{target['targets'][0]}/metrics", timeout=5)
@@ -66,6 +69,81 @@ def test_its_last_records_are_written_once(tmp_path: Path) -> None:
         run_task(telemetry)
     telemetry.close()
     assert [span.task_id for span in read_spans(tmp_path)] == ["1"]
+
+
+def test_a_service_may_have_any_name(tmp_path: Path) -> None:
+    folders = {"TASKQUEUE_TRACES_DIR": str(tmp_path), "TASKQUEUE_TARGETS_DIR": str(tmp_path)}
+    with serving(OTEL_SERVICE_NAME="payments/api\\v1", **folders) as telemetry:
+        run_task(telemetry)
+        assert len(list(tmp_path.glob("payments_api_v1-celery-*.json"))) == 1
+    assert [span.task_id for span in read_spans(tmp_path)] == ["1"]
+
+
+def test_a_target_that_is_another_processs_by_now_stays(tmp_path: Path) -> None:
+    with serving(TASKQUEUE_TARGETS_DIR=str(tmp_path)):
+        (file,) = tmp_path.iterdir()
+        file.write_text("another's")
+    assert file.read_text() == "another's"
+
+
+def test_it_ends_before_what_replaces_the_process_at_exit(tmp_path: Path) -> None:
+    code = """
+import atexit, os, sys
+from instrumentation.telemetry import Telemetry
+from test_instrumentation_telemetry import run_task
+telemetry = Telemetry("celery", {"TASKQUEUE_TRACES_DIR": sys.argv[1]})
+telemetry.start()
+atexit.register(os._exit, 7)  # as Celery does on SIGHUP, where it becomes a new worker
+telemetry.close_first()
+run_task(telemetry)
+"""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environ, check=False)
+    assert done.returncode == 7
+    assert [span.task_id for span in read_spans(tmp_path)] == ["1"]
+
+
+class Broken(Collector):
+    def collect(self) -> Iterator[Metric]:
+        raise LookupError("no such gauge")
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_a_registry_that_fails_is_told_of_once_and_takes_nothing_along(
+    accept: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Broken())
+    with serving(registry) as telemetry:
+        run_task(telemetry)
+        assert telemetry._server
+        for _ in range(3):
+            answer = requests.get(
+                f"http://{telemetry._server.address}/metrics", headers={"Accept": accept}, timeout=5
+            )
+            assert 'taskqueue_tasks_started_total{task="t",queue="q"} 1' in answer.text
+    (said,) = [r for r in caplog.records if "registry are not served" in r.getMessage()]
+    assert said.exc_info
+
+
+def test_a_scrape_that_fails_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as telemetry:
+        monkeypatch.setattr(telemetry._collector, "exposition", lambda **_: 1 / 0)
+        assert telemetry._server
+        for _ in range(3):
+            with pytest.raises(requests.ConnectionError):
+                requests.get(f"http://{telemetry._server.address}/metrics", timeout=5)
+    assert [r for r in caplog.records if "a scrape failed" in r.getMessage()] == caplog.records
+    assert len(caplog.records) == 1
+
+
+def test_it_listens_on_ipv6_too() -> None:
+    with serving(OTEL_EXPORTER_PROMETHEUS_HOST="::1") as telemetry:
+        assert telemetry._server
+        assert telemetry._server.address.startswith("[::1]:")
+        assert requests.get(f"http://{telemetry._server.address}/metrics", timeout=5).ok
 
 
 def test_a_closed_folder_of_targets_may_be_gone(tmp_path: Path) -> None:
@@ -113,7 +191,8 @@ def test_memory_stays_flat_when_nobody_scrapes(
         assert Scrape(text).total("taskqueue_execution_seconds_count") == 30_000
         assert not telemetry._collector._unacknowledged
     if traces:
-        lines = (tmp_path / f"celery-{os.getpid()}.jsonl").read_text().splitlines()
+        (file,) = tmp_path.glob("*.jsonl")
+        lines = file.read_text().splitlines()
         assert sum(line.count('"name":"process t"') for line in lines) == 30_000
 
 

@@ -1,6 +1,8 @@
 """What is wrapped is put back exactly, whatever was built in the meantime."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,9 +22,11 @@ from celery.app import amqp, trace
 from celery.worker import consumer, request
 
 from instrumentation import asynctasq, celery
+from instrumentation.attempt import Attempt
 from instrumentation.pool_parent import submitting
+from instrumentation.propagation import current_task
 from instrumentation.telemetry import Telemetry
-from instrumentation.wrap import undo_all, wrap, wrap_all
+from instrumentation.wrap import Instances, undo_all, wrap, wrap_all
 
 CELERY = {
     amqp.AMQP: ["_create_task_sender"],
@@ -120,6 +124,48 @@ def test_what_asynctasq_built_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_running_task_submits_on_its_own_is_left_alone() -> None:
     with ThreadPoolExecutor(1) as pool:
         assert submitting(pool.submit)(max, 1, 2).result() == 2
+
+
+def test_what_is_made_again_and_again_is_wrapped_once_and_let_go() -> None:
+    undo = asynctasq.instrument(Telemetry("asynctasq", {}))
+    driver = RedisDriver()
+    Worker(driver)
+    ack = driver.ack
+    for _ in range(3):
+        Worker(driver)
+    assert driver.ack is ack
+    gone = weakref.ref(driver)
+    del driver, ack
+    gc.collect()
+    assert gone() is None
+    undo()
+
+
+def test_what_an_instance_had_itself_is_put_back() -> None:
+    class Driver:
+        def ack(self) -> int:
+            return 1
+
+    made, own, inherits = Instances(), Driver(), Driver()
+    own.ack = before = lambda: 2  # type: ignore[method-assign]
+    for owner in (own, inherits):
+        made.wrap(owner, "ack", lambda ack: lambda: ack() + 10)
+        made.wrap(owner, "ack", lambda ack: lambda: ack() + 100)
+    assert (own.ack(), inherits.ack()) == (12, 11)
+    made.undo()
+    assert own.ack is before
+    assert "ack" not in vars(inherits)
+
+
+def test_a_task_that_runs_another_inline_ends_when_it_ends_itself() -> None:
+    attempt = Attempt()
+    token = current_task.set(attempt)
+    try:
+        assert asynctasq._started_in_thread(nothing) is not nothing
+        attempt.start()
+        assert asynctasq._started_in_thread(nothing) is nothing
+    finally:
+        current_task.reset(token)
 
 
 def test_wrap_restores_own_and_inherited_attributes() -> None:
