@@ -49,7 +49,9 @@ def choose(comparisons: Sequence[Comparison]) -> str:
     if better and worse:
         return f"{challenger} for {listed(better)}; {baseline} for {listed(worse)}"
     if better or worse:
-        return f"Choose {challenger if better else baseline}"
+        of_all = len(better or worse) == len(comparisons)
+        reason = "" if of_all else f", for its {listed(better or worse)}"
+        return f"Choose {challenger if better else baseline}{reason}"
     if all(c.outcome is Outcome.EQUIVALENT for c in comparisons):
         return f"Either will do: {challenger} and {baseline} are equivalent"
     return f"No choice yet: neither {challenger} nor {baseline} is shown to be better"
