@@ -9,6 +9,7 @@ The capacity lies between the highest rate that was sustained each time, and the
 that was not sustained most of the time, each tried twice at least. Nothing in between is claimed.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -184,12 +185,10 @@ def capacities(manifest: Manifest, data: Dataset) -> Iterator[Capacity]:
     known = {scenario["name"]: scenario for scenario in manifest.scenarios}
     cells = [cell for cell in manifest.cells if _has_rate_and_promise(known[cell.scenario])]
     valid = set(map(_key, valid_cells(data.audit, cells)))
-    places = dict.fromkeys((*_place(known[c.scenario]), c.variant) for c in cells)
-    for family, place, variant in places:
-        own = [
-            c for c in cells
-            if c.variant == variant and _place(known[c.scenario]) == (family, place)
-        ]  # fmt: skip
+    places = defaultdict(list)
+    for cell in cells:
+        places[*_place(known[cell.scenario]), cell.variant].append(cell)
+    for (family, place, variant), own in places.items():
         slo = known[own[0].scenario]["slo"]
         promise = Promise(slo["p99_seconds"], slo["failed_share"])
         steady = [c for c in own if known[c.scenario]["load"]["arrivals"]["kind"] != "pulse"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from extract.capacity import Capacity, Trial, capacities
 from extract.dataset import Dataset
 from extract.manifest import Manifest
+from extract.place import written
 
 
 def of_run(manifest: Manifest, data: Dataset) -> Iterator[str]:
@@ -19,8 +20,7 @@ def of_run(manifest: Manifest, data: Dataset) -> Iterator[str]:
 
 def named(found: Capacity) -> str:
     """Return whose capacity it is, and where in the matrix besides the rate."""
-    axes = (f"{axis.replace('_', ' ')} {value:g}" for axis, value in found.place.items())
-    return ", ".join([found.variant, *axes])
+    return ", ".join(filter(None, [found.variant, written(found.place)]))
 
 
 def sentences(found: Capacity) -> Iterator[str]:

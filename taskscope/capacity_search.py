@@ -5,7 +5,7 @@ It only chooses. What the trials amount to is derived from the dataset afterward
 """
 
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from math import floor, log10, sqrt
 
@@ -92,7 +92,7 @@ def _confirm(
     low: float | None, limits: Limits, tried: _Tried
 ) -> Generator[float, Verdict, tuple[float | None, float | None]]:
     """Try the lower end again, and go down where it fails once; then what is above it."""
-    while low and (yield from _fails_once(low, limits.confirmations + 1, tried)):
+    while low and (yield from _ask_until(_failed_once, low, limits.confirmations + 1, tried)):
         low = rounded(low / (1 + limits.precision))
         low = low if low >= _SLOWEST else None
     return low, (yield from _upper_end(low, limits, tried))
@@ -106,31 +106,31 @@ def _upper_end(
     One that failed may have been sustained at another time: then the next is asked, of those that
     failed or, when they are spent, a step further.
     """
-    above = (rate for rate, heard in tried.heard.items() if "not sustained" in heard)
+    above = (rate for rate, heard in tried.heard.items() if _failed_once(heard))
     failed = sorted(rate for rate in above if low is None or rate > low)
     rate = 0.0
     while tried.left and (failed or rate):
         rate = failed.pop(0) if failed else rounded(rate * (1 + limits.precision))
-        if (yield from _mostly_fails(rate, limits.confirmations + _MORE, tried)):
+        if (yield from _ask_until(mostly_not, rate, limits.confirmations + _MORE, tried)):
             return rate
         if not tried.heard[rate]:  # the generator cannot go as fast as that
             break
     return None
 
 
-def _fails_once(rate: float, times: int, tried: _Tried) -> Generator[float, Verdict, bool]:
-    """Try a rate until it was heard of so many times, or is not sustained."""
+def _ask_until(
+    settled: Callable[[Sequence[Verdict]], bool], rate: float, most: int, tried: _Tried
+) -> Generator[float, Verdict, bool]:
+    """Try a rate until what was heard of it settles the matter, or it was heard of so many times.
+
+    Return whether the matter is settled.
+    """
     heard = tried.heard[rate]
-    while len(heard) < times and tried.left and "not sustained" not in heard:
+    while not settled(heard) and len(heard) < most and tried.left:
         if (yield from tried.ask(rate)) == "says nothing":
             break
-    return "not sustained" in heard
+    return settled(heard)
 
 
-def _mostly_fails(rate: float, most: int, tried: _Tried) -> Generator[float, Verdict, bool]:
-    """Try a rate until it is shown not to be sustained, or was heard of so many times."""
-    heard = tried.heard[rate]
-    while not mostly_not(heard) and len(heard) < most and tried.left:
-        if (yield from tried.ask(rate)) == "says nothing":
-            break
-    return mostly_not(heard)
+def _failed_once(verdicts: Sequence[Verdict]) -> bool:
+    return "not sustained" in verdicts

@@ -61,6 +61,9 @@ app.add_typer(grafana_app, name="grafana")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+Concurrency = Annotated[
+    int | None, typer.Option(help="Tasks that a worker runs at once, unless its variant says.")
+]
 PrometheusUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="A Prometheus that runs already.")
 ]
@@ -87,10 +90,7 @@ def run(  # noqa: PLR0913 - the options of a run
     ] = None,
     tasks: Annotated[int | None, typer.Option(help="Tasks in each repetition.")] = None,
     repetitions: Annotated[int | None, typer.Option(help="Repetitions of each variant.")] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
-    ] = None,
+    concurrency: Concurrency = None,
     workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     rate: Annotated[float | None, typer.Option(help="Send at this rate, in tasks/s.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of order and arrivals.")] = None,
@@ -192,10 +192,7 @@ def capacity(  # noqa: PLR0913 - the options of a search
         float | None,
         typer.Option(min=0.01, max=1, help="How close the ends are to be: 0.1, with --quick 0.25."),
     ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
-    ] = None,
+    concurrency: Concurrency = None,
     workers: Annotated[int | None, typer.Option(help="Workers of each variant.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the arrivals.")] = None,
     quick: Annotated[
@@ -360,10 +357,7 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
     tasks: Annotated[
         int | None, typer.Option(min=1, help="Tasks in each timing.  [default: for 4 s of work]")
     ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(help="Tasks that a worker runs at once, unless its variant says."),
-    ] = None,
+    concurrency: Concurrency = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="3 blocks of 2 s of work.")] = False,
     into: Annotated[

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from extract.place import written
 from loadgen.schedule import ArrivalSpec
 from taskscope.errors import UsageError
 from taskscope.quota import whole_cores
@@ -124,8 +125,7 @@ def _filled(scenario: Scenario) -> Scenario:
 
 
 def _title(title: str, place: Mapping[str, float]) -> str:
-    words = ", ".join(f"{axis.replace('_', ' ')} {value:g}" for axis, value in place.items())
-    return f"{title}: {words}" if words else title
+    return f"{title}: {written(place)}" if place else title
 
 
 def _written(axis: str, value: float) -> str:

@@ -63,11 +63,12 @@ def _workers(
                              "Write --worker-at VARIANT=host:port.")  # fmt: skip
         targets.address(where)
         found[variant] = (*found.get(variant, ()), where)
+    if not found:
+        return found
     for scenario in scenarios:
         _check(scenario, found)
-    if found:
-        _check_points(scenarios)
-    if found and not redis_url:
+    _check_points(scenarios)
+    if not redis_url:
         raise UsageError(
             "--worker-at names workers that run already, and the run would start its own Redis.",
             "Name the Redis that they use with --redis-url.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from extract.place import written
 from taskscope import rows
 from taskscope.rows import Row
 from taskscope.summary import Comparison
@@ -23,7 +24,7 @@ def title(group: Sequence[Comparison]) -> str:
 
 def place(comparison: Comparison) -> str:
     """Say where a point is."""
-    return ", ".join(f"{axis.replace('_', ' ')} {at:g}" for axis, at in comparison.point.items())
+    return written(comparison.point)
 
 
 def varying(group: Sequence[Comparison]) -> set[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from extract import words
 from extract.bounds import Bound, bound, fastest_execution
 from extract.curves import flattens_at
+from extract.place import written
 from extract.report import spec
 from extract.report.figures import middle
 from extract.report.spec import Chart
@@ -87,7 +88,7 @@ def _make(run: Run, name: str, points: list[View]) -> Family:
 
 
 def _written(point: Mapping[str, float]) -> str:
-    return ", ".join(f"{axis.replace('_', ' ')} {value:g}" for axis, value in point.items()) or "\0"
+    return written(point) or "\0"
 
 
 def _bounds(run: Run, points: list[View]) -> dict[str, Bound]:
@@ -174,7 +175,7 @@ def _along(drawn: spec.Spec, title: str, places: set[float], *, several: bool) -
 
 def _place(view: View, axes: Sequence[str]) -> dict[str, Any]:
     point = view.scenario["point"]
-    others = ", ".join(f"{axis.replace('_', ' ')} {point[axis]:g}" for axis in axes[1:])
+    others = written({axis: point[axis] for axis in axes[1:]})
     return {"x": float(point[axes[0]]), "series": others}
 
 
