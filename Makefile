@@ -22,7 +22,7 @@ logs:  ## the last lines of every container
 	@compose/containers.sh logs
 
 test: setup lint  ## lint, strict types, then all tests on real services
-	@$(BIN)/pytest -n 3 --dist loadfile -m "not alone"  # they mostly wait: more than cores at once
+	@$(BIN)/pytest -n 4 --dist loadfile -m "not alone"  # they mostly wait: more than cores at once
 	@$(BIN)/pytest -m alone
 
 generated: setup  ## write again what is generated: dashboards, rules, the catalogue's page
