@@ -120,10 +120,11 @@ def _sending(send: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             error = describe(failure)
             raise
         finally:
-            _outgoing.reset(token)
-            telemetry.recorder.append((
+            with suppress(ValueError):  # closed in another context, where nothing is to be undone
+                _outgoing.reset(token)
+            telemetry.recorder.sent((
                 SENT_KIND, _name(task), plain(queue or task.config.get("queue") or "default"),
-                task._task_id or "", traceparent, parent, scheduled, sent, time_ns(), error,
+                str(task._task_id or ""), traceparent, parent, scheduled, sent, time_ns(), error,
             ))  # fmt: skip
 
     return dispatch
@@ -311,7 +312,7 @@ def _resending(handle: Callable[..., Any], telemetry: "Telemetry") -> Callable[.
                 if attempt.outcome == RETRY and carrier:
                     # No schedule wanted this sending: its lag would be the retry's delay.
                     traceparent, _, sent, _ = carrier.split(";")
-                    telemetry.recorder.append((
+                    telemetry.recorder.sent((
                         SENT_KIND, attempt.task, plain(task.config.get("queue", "default")),
                         attempt.task_id, traceparent, attempt.span_id, 0,
                         int(sent), time_ns(), error,

@@ -50,15 +50,18 @@ class Attempt:
     """One attempt to run a task.
 
     It is there when the message is received, and learns the rest as it goes. `complete` ends it,
-    and after `record` it is read, and written, and let go: nothing is copied.
+    and `record` hands it over to whoever it was made for. All instants are Unix nanoseconds, and 0
+    until they are known.
     """
 
     __slots__ = (
-        "_live", "_token", "acked", "carrier", "completed", "counted", "error", "number",
-        "outcome", "pid", "queue", "received", "recorded", "span_id", "started", "task", "task_id",
+        "_hand_over", "_live", "_token", "acked", "carrier", "completed", "counted", "error",
+        "number", "outcome", "pid", "queue", "received", "recorded", "span_id", "started", "task",
+        "task_id",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, hand_over: "Callable[[Attempt], None] | None" = None) -> None:
+        self._hand_over = hand_over
         self.task = self.queue = self.task_id = self.carrier = self.outcome = self.span_id = ""
         self.number = 1
         self.received = self.started = self.completed = self.acked = 0
@@ -155,15 +158,17 @@ class Attempt:
         return int(scheduled or max(sent, due))
 
     def record(self) -> None:
-        """Hand the attempt over; without an explicit outcome, an error makes it a failure."""
+        """Hand the attempt over, once; without an explicit outcome, an error makes it a failure."""
+        if self.recorded:
+            return
         if not self.outcome:
             self.outcome = FAILURE if self.error else SUCCESS
-        self.recorded = True  # the last that is set: from here on another thread may read it
+        self.recorded = True
+        if self._hand_over:
+            self._hand_over(self)
 
     def count_start(self) -> Record:
-        """Return a record of the start, the first time; afterwards nothing."""
-        if self.counted:
-            return ()
+        """Return a record of the start, which is counted by that."""
         self.counted = True
         return (STARTED, self.task, self.queue, self.started, self.pid, self.task_id, self.number)
 
@@ -193,7 +198,7 @@ class SpooledAttempt(Attempt):
     __slots__ = ("_append",)
 
     def __init__(self, append: Callable[[Record], None]) -> None:
-        super().__init__()
+        super().__init__(lambda attempt: append(attempt.told()))
         self._append = append
 
     def start(self) -> None:
@@ -207,11 +212,5 @@ class SpooledAttempt(Attempt):
         self._spool_start()
 
     def _spool_start(self) -> None:
-        if start := self.count_start():
-            self._append(start)
-
-    def record(self) -> None:
-        """Write the attempt to the parent, once."""
-        if not self.recorded:
-            super().record()
-            self._append(self.told())
+        if not self.counted:
+            self._append(self.count_start())

@@ -7,18 +7,22 @@ calmer moment, and only what exceeds the bound is written meanwhile.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from instrumentation.attempt import Attempt
+from instrumentation.done_rows import DoneRows
 from instrumentation.once import Once
 from instrumentation.records import Record
+from instrumentation.sent_rows import SentRows
 
 _log = logging.getLogger(__name__)
 _CALM = 500  # new records since the last look that are no load: writing their spans takes 2 ms
-_MOST_WAITING = 20_000  # about 12 MB
+_MOST_WAITING = 20_000  # 4 MB of rows, or 12 of attempts
 
-#: A SENT record, or an attempt that is complete.
-type Finished = Record | Attempt
+type Rows = DoneRows | SentRows
+#: A SENT record, an attempt that is complete, or many of them.
+type Finished = Record | Attempt | Rows
 type SpanSink = Callable[[Sequence[Finished]], int]
 
 
@@ -27,33 +31,38 @@ class Backlog:
 
     def __init__(self, write_spans: SpanSink) -> None:
         self._write_spans = write_spans
-        self._waiting: list[Finished] = []
+        #: What came together, and how many spans that makes.
+        self._waiting: deque[tuple[int, Sequence[Finished]]] = deque()
         self._new = 0
         self._complain = Once(_log.exception)
         self._lock = threading.Lock()
         self._writing = threading.Lock()
 
-    def add(self, records: Sequence[Finished]) -> None:
-        """Take new records."""
+    def add(self, records: Sequence[Record | Attempt], *tables: Rows) -> None:
+        """Take new records, one by one and in rows."""
+        new = [(len(records), records), *((rows.size(), [rows]) for rows in tables)]
         with self._lock:
-            self._waiting += records
-            self._new += len(records)
+            self._waiting += [(count, some) for count, some in new if count]
+            self._new += sum(count for count, _ in new)
 
     def write(self, *, final: bool) -> int:
         """Write the records whose time has come; return how many spans were dropped."""
         with self._writing:
-            ready = self._due(final=final)
+            count, ready = self._due(final=final)
             try:
                 return self._write_spans(ready)  # if it is nothing, too: drops are told late
             except Exception:  # noqa: BLE001 - counted, and never the worker's trouble
                 self._complain("spans are being dropped: they cannot be written")
-                return len(ready)
+                return count
 
-    def _due(self, *, final: bool) -> list[Finished]:
+    def _due(self, *, final: bool) -> tuple[int, list[Finished]]:
         with self._lock:
-            waiting = len(self._waiting)
             calm = final or self._new <= _CALM
-            due = waiting if calm else max(0, waiting - _MOST_WAITING)
-            ready, self._waiting = self._waiting[:due], self._waiting[due:]
-            self._new = 0
-            return ready
+            excess = sum(count for count, _ in self._waiting) - (0 if calm else _MOST_WAITING)
+            self._new = due = 0
+            ready: list[Finished] = []
+            while self._waiting and due < excess:
+                count, some = self._waiting.popleft()
+                ready += some
+                due += count
+            return due, ready

@@ -7,7 +7,7 @@ until when the sender wanted the task to wait. Zeros stand for an instant that i
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +30,24 @@ _INSTANTS = 3
 # Carriers of our own senders are all of one length, so that numpy reads a batch of them as a table.
 _UNKNOWN = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
-_FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}" + "\n"
-_LINE = len(_FORM)
+_FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}"
 #: Of a carrier of our own senders.
-LENGTH = _LINE - 1
-#: Where its parts stand in a line.
+LENGTH = len(_FORM)
+#: Where its parts stand.
 TRACE_ID, SENDER, SAMPLED = slice(3, 35), slice(36, 52), 54
 SCHEDULED, SENT, DUE = slice(56, 75), slice(76, 95), slice(96, 115)
-_KINDS = bytes.maketrans(b"0123456789abcdefx", b"ddddddddddxxxxxx?")
-_EITHER = np.frombuffer(_FORM.encode(), np.uint8)
-_OR = np.frombuffer(_FORM.replace("x", "d").encode(), np.uint8)
+# Each character has bits for what it may stand for: a decimal digit for a hexadecimal one too.
+_BITS = {"0123456789": 3, "abcdef": 2, "-": 4, ";": 8}
+_KINDS = bytes(sum(bits for of, bits in _BITS.items() if chr(code) in of) for code in range(256))
+_WANTED = np.array([{"d": 1, "x": 2, "-": 4, ";": 8}[kind] for kind in _FORM], dtype=np.uint8)
+_NO_ID = np.frombuffer(b"0" * 8, np.uint64)
 _ZERO, _ONE, _NINE = b"019"
+_NEWLINE = ord("\n")
 _POWERS = 10 ** np.arange(18, -1, -1, dtype=np.int64)
+_LINE = LENGTH + 1
+
+#: The characters of carriers that are of this form, a row each.
+type Table = NDArray[np.uint8]
 
 
 def pack(traceparent: str, scheduled: int, sent: int, due: int = 0) -> str:
@@ -88,10 +94,11 @@ class Contexts(NamedTuple):
 
 def read_contexts(carriers: Sequence[str]) -> Contexts:
     """Read the trace context of many messages."""
-    text = _join(carriers)
-    if text is None:
+    text = "\n".join([*carriers, ""])
+    table = _table(text, len(carriers))
+    if table is None:
         return Contexts(*zip(*map(_context, carriers), strict=True))
-    flags = _table(text.encode())[:, SAMPLED] == _ONE
+    flags = table[:, SAMPLED] == _ONE
     starts = range(0, len(text), _LINE)
     return Contexts(
         trace_ids=[text[at + 3 : at + 35] for at in starts],
@@ -105,43 +112,57 @@ def read_instants(carriers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
 
     Also return how many carriers could not be read, or only in part.
     """
-    text = _join(carriers)
-    if text is None:
-        instants, right = zip(*map(_instants, carriers), strict=True)
-        return np.array(instants, dtype=np.int64).T, right.count(False)
-    table = _table(text.encode())
-    digits = table[:, 55:-1].reshape(-1, _INSTANTS, 20)[:, :, 1:] - _ZERO
-    return (digits @ _POWERS).T, 0
+    table = _table("\n".join([*carriers, ""]), len(carriers))
+    if table is None:
+        values, right = zip(*map(_instants, carriers), strict=True)
+        return np.array(values, dtype=np.int64).T, right.count(False)
+    return instants(table), 0
 
 
-def table(carriers: Sequence[str]) -> NDArray[np.uint8] | None:
-    """Return the characters of many carriers, a row each; None unless all are of our senders."""
-    text = _join(carriers)
-    return None if text is None else _table(text.encode())
+def instants(table: Table) -> NDArray[np.int64]:
+    """Return rows of scheduled, sent and due, in Unix nanoseconds."""
+    digits = np.stack([table[:, where] for where in (SCHEDULED, SENT, DUE)]) - _ZERO
+    return digits @ _POWERS
 
 
-def _join(carriers: Sequence[str]) -> str | None:
-    """Put carriers into one text, a line each; None unless all have the form of our senders."""
-    text = "\n".join([*carriers, ""])
-    ours = len(text) == _LINE * len(carriers) and text.isascii() and _are_ours(text.encode())
-    return text if ours else None
+def are_ours(table: Table) -> NDArray[np.bool_]:
+    """Tell of each row whether it is a carrier as our own senders write it.
 
-
-def _table(text: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(text, np.uint8).reshape(-1, _LINE)
-
-
-def _are_ours(text: bytes) -> bool:
-    """Tell whether every byte may stand where it does, no id is zero and no instant too late."""
-    kinds, table = _table(text.translate(_KINDS)), _table(text)
-    return bool(
-        ((kinds == _EITHER) | (kinds == _OR)).all()
-        and (table[:, (0, 1, SAMPLED - 1)] == _ZERO).all()
-        and (table[:, SAMPLED] <= _ONE).all()
-        and (table[:, TRACE_ID] != _ZERO).any(axis=1).all()
-        and (table[:, SENDER] != _ZERO).any(axis=1).all()
-        and (table[:, (SCHEDULED.start, SENT.start, DUE.start)] < _NINE).all()  # within 63 bits
+    That is: every byte may stand where it does, no id is zero and no instant too late.
+    """
+    kinds = np.frombuffer(table.tobytes().translate(_KINDS), np.uint8).reshape(-1, LENGTH)
+    ours: NDArray[np.bool_] = (
+        each(kinds & _WANTED)
+        & each(table[:, (0, 1, SAMPLED - 1)] == _ZERO)
+        & (table[:, SAMPLED] <= _ONE)
+        & _are_ids(table[:, TRACE_ID])
+        & _are_ids(table[:, SENDER])
+        & each(table[:, (SCHEDULED.start, SENT.start, DUE.start)] < _NINE)  # within 63 bits
     )
+    return ours
+
+
+def _are_ids(digits: Table) -> NDArray[np.bool_]:
+    words = np.ascontiguousarray(digits).view(np.uint64)
+    ids: NDArray[np.bool_] = (words != _NO_ID).any(axis=1)
+    return ids
+
+
+def each(good: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell of each row whether all of it is true."""
+    if good.all():  # as is usual, and quicker
+        return np.ones(len(good), dtype=np.bool_)
+    every: NDArray[np.bool_] = good.all(axis=1)
+    return every
+
+
+def _table(lines: str, count: int) -> Table | None:
+    """Read carriers, a line each; None unless all are as our own senders write them."""
+    if not lines.isascii() or len(lines) != count * _LINE:
+        return None
+    whole = np.frombuffer(lines.encode(), np.uint8).reshape(-1, _LINE)
+    table = whole[:, :LENGTH]
+    return table if (whole[:, LENGTH] == _NEWLINE).all() and are_ours(table).all() else None
 
 
 def _context(carrier: str) -> tuple[str, str, str]:

@@ -152,7 +152,7 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
                 error = describe(failure)
                 raise
             finally:
-                telemetry.recorder.append((
+                telemetry.recorder.sent((
                     SENT_KIND, plain(name), queue, task_id, traceparent, parent,
                     scheduled, sent, time_ns(), error,
                 ))  # fmt: skip

@@ -3,14 +3,15 @@
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instrumentation import finished
+from instrumentation import done_rows, finished, sent_rows
 from instrumentation.attempt import Attempt
 from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.children import Children
@@ -18,7 +19,7 @@ from instrumentation.exemplars import Exemplars
 from instrumentation.finished import Batch, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.once import Once
-from instrumentation.recorder import Recorder
+from instrumentation.recorder import Drained, Recorder
 from instrumentation.records import (
     ACK_PENDING,
     ACKED,
@@ -30,9 +31,11 @@ from instrumentation.records import (
     STARTED,
     Record,
 )
+from instrumentation.sent_rows import SentRows
 
 _log = logging.getLogger(__name__)
 _TASK = ("task", "queue")
+type Successes = NDArray[np.bool_]
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
 _MOST_UNACKNOWLEDGED = 100_000
@@ -91,31 +94,35 @@ class Collector:
 
     def _account(self, *, final: bool) -> None:
         self._children.look()
-        records, ended = self._recorder.drain()
+        drained = self._recorder.drain()
         try:
-            self._account_for(records, ended, final=final)
+            self._account_for(drained, final=final)
         except Exception:  # noqa: BLE001 - neither a scrape nor the next records suffer for it
-            self._counters["records_dropped"][()] += len(records) + len(ended)
+            self._counters["records_dropped"][()] += drained.size()
             self._complain("task telemetry was lost; further losses are only counted")
 
-    def _account_for(self, records: list[Record], ended: list[Attempt], *, final: bool) -> None:
-        by_kind: tuple[list[Record], ...] = ([], [], [], [], [], [])
-        for record in records:
+    def _account_for(self, drained: Drained, *, final: bool) -> None:
+        done, others = done_rows.read(drained.done_rows, self._recorder.done_kinds)
+        sent, unlike = sent_rows.read(drained.sent_rows, self._recorder.sent_kinds)
+        ended = drained.ended + others
+        by_kind: tuple[list[Record], ...] = (unlike, [], [], [], [], [])
+        for record in drained.records:
             by_kind[cast("int", record[0])].append(record)
         heard, lost = ([Attempt.heard(r) for r in by_kind[kind]] for kind in (DONE, LOST))
         ended += heard
         ended += self._children.settle(by_kind[STARTED], heard, lost, final=final)
-        done = finished.read(ended)
-        self._count_starts(by_kind[STARTED], done)
-        self._account_sent(by_kind[SENT])
-        self._account_done(done)
-        for labels, at in done.by_labels():
-            self._exemplars.look(labels, at, lambda place: ended[place].carrier)
+        batches = [done.batch()] if done.size() else []
+        batches += [finished.read(ended)] if ended else []
+        self._count_starts(by_kind[STARTED], batches)
+        self._account_sent(by_kind[SENT], sent)
+        for batch in batches:
+            self._account_done(batch)
+            self._exemplars.look(batch)
         complete = self._match_acknowledgements(ended, by_kind[ACKED], final=final)
         self._count_lost(sum(cast("int", record[1]) for record in by_kind[DROPPED]))
-        self._backlog.add([*by_kind[SENT], *complete])
+        self._backlog.add([*by_kind[SENT], *complete], done, sent)
 
-    def _count_starts(self, records: list[Record], done: Batch) -> None:
+    def _count_starts(self, records: list[Record], ended: Sequence[Batch]) -> None:
         """Count starts, and note the first after a second without any task.
 
         The gauge stays put while tasks keep coming, whoever scrapes and however often, so that a
@@ -124,7 +131,7 @@ class Collector:
         starts: defaultdict[Labels, list[Instants]] = defaultdict(list)
         for task, columns in _columns(records, (1, 2)):
             starts[task].append(_instants(columns[3]))
-        for labels, at in done.by_labels():
+        for labels, at in chain.from_iterable(batch.by_labels() for batch in ended):
             starts[labels[:2]].append(at.started[(at.started > 0) & ~at.counted])
         for task, arrays in starts.items():
             instants = np.concatenate(arrays)
@@ -144,10 +151,18 @@ class Collector:
             )
         self._counters["records_dropped"][()] += records
 
-    def _account_sent(self, records: list[Record]) -> None:
+    def _account_sent(self, records: list[Record], rows: SentRows) -> None:
+        parts: defaultdict[Labels, list[tuple[Instants, Instants, Instants, Successes]]]
+        parts = defaultdict(list)
         for labels, columns in _columns(records, (1, 2)):
             scheduled, sent, accepted = (_instants(columns[i]) for i in (6, 7, 8))
             ok = np.array([error is None for error in columns[9]], dtype=bool)
+            parts[labels].append((scheduled, sent, accepted, ok))
+        for labels, some in rows.by_labels():
+            scheduled, sent, accepted = map(some.instants, ("scheduled", "sent", "accepted"))
+            parts[labels].append((scheduled, sent, accepted, np.ones(len(sent), dtype=bool)))
+        for labels, columns in parts.items():
+            scheduled, sent, accepted, ok = map(np.concatenate, zip(*columns, strict=True))
             self._counters["tasks_sent"][labels] += int(ok.sum())
             self._counters["publish_failures"][labels] += int((~ok).sum())
             self._observe("schedule_lag", labels, scheduled, sent)

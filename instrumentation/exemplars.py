@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from instrumentation.carrier import begin_trace, parse_traceparent
-from instrumentation.finished import Instants, Labels, Stages
+from instrumentation.finished import Batch, Instants, Labels, Stages
 from instrumentation.records import RETRY
 
 _NS_PER_SECOND = 1_000_000_000
@@ -37,11 +37,12 @@ class Exemplars:
     def __init__(self) -> None:
         self._slowest: dict[tuple[str, Labels], Exemplar] = {}
 
-    def look(self, labels: Labels, at: Stages, carrier_of: Callable[[int], str]) -> None:
-        """Take in finished attempts of one label set.
+    def look(self, batch: Batch) -> None:
+        """Take in finished attempts."""
+        for labels, at in batch.by_labels():
+            self._look(labels, at, batch.carrier_of)
 
-        `carrier_of` tells what the message of the one in a place of the batch carried.
-        """
+    def _look(self, labels: Labels, at: Stages, carrier_of: Callable[[int], str]) -> None:
         for stage, begin in _begins(labels, at):
             intervals = np.where((begin > 0) & (at.completed > 0), at.completed - begin, -1)
             slowest = int(intervals.argmax())

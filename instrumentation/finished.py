@@ -1,6 +1,6 @@
 """Finished attempts as columns: what the hot path left unread is read here, a batch at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ type Instants = NDArray[np.int64]
 type Labels = tuple[str, ...]
 #: (DONE, task, queue, outcome, task_id, attempt, trace_id, span_id, sender_span_id, flags, pid,
 #:  error, scheduled, sent, due, received, started, completed, acked): all that its span says.
-type Row = tuple[Any, ...]
+type Facts = tuple[Any, ...]
 
 
 class Stages(NamedTuple):
@@ -49,6 +49,8 @@ class Batch(NamedTuple):
     stages: Stages
     #: Messages whose context could not be read, or only in part.
     unreadable: int
+    #: What the message carried of the one in a place.
+    carrier_of: Callable[[int], str]
 
     def by_labels(self) -> Iterator[tuple[Labels, Stages]]:
         """Yield the instants of the attempts of each task, queue and outcome."""
@@ -70,7 +72,9 @@ def read(attempts: Sequence[Attempt]) -> Batch:
         counted=np.fromiter(map(attrgetter("counted"), attempts), bool, len(attempts)),
         place=np.arange(len(attempts)),
     )
-    return Batch(list(_grouped(attempts)), stages, unreadable)
+    return Batch(
+        list(_grouped(attempts)), stages, unreadable, lambda place: attempts[place].carrier
+    )
 
 
 def instants(attempts: Sequence[Attempt], name: str) -> Instants:
@@ -78,7 +82,7 @@ def instants(attempts: Sequence[Attempt], name: str) -> Instants:
     return np.fromiter(map(attrgetter(name), attempts), np.int64, len(attempts))
 
 
-def rows(attempts: Sequence[Attempt]) -> Iterator[Row]:
+def facts(attempts: Sequence[Attempt]) -> Iterator[Facts]:
     """Read what spans need of attempts that have ended: all of it."""
     carriers = [a.carrier for a in attempts]
     if not carriers:

@@ -42,10 +42,9 @@ def new_span_ids(count: int) -> list[str]:
 def new_roots(sample_ratio: float, count: int = 1) -> list[str]:
     """Start traces: traceparents of new PRODUCER spans; `sample_ratio` of them are sampled."""
     # By the low 64 bits of the trace id, as the SDK's TraceIdRatioBased decides: asked about a span
-    # of this trace, it comes to the same.
+    # of this trace, it comes to the same. As text of one length, numbers compare as they are.
     bound = round(sample_ratio * 2**64)
-    texts = [f"{_random_bits(192):048x}" for _ in range(count)]  # zeros: as likely as a guessed key
-    return [
-        f"00-{text[:32]}-{text[32:]}-{'01' if int(text[16:32], 16) < bound else '00'}"
-        for text in texts
-    ]
+    below = f"{bound:016x}" if bound < 2**64 else "g"
+    digits = f"{_random_bits(192 * count):0{48 * count}x}"  # zeros: as likely as a guessed key
+    ids = [digits[at : at + 48] for at in range(0, 48 * count, 48)]
+    return [f"00-{one[:32]}-{one[32:]}-{'01' if one[16:32] < below else '00'}" for one in ids]

@@ -1,12 +1,14 @@
-"""The hand-over point between tasks and telemetry: appending costs tens of nanoseconds."""
+"""The hand-over point between tasks and telemetry: what is handed over is never waited for."""
 
 import os
 import weakref
 from collections.abc import Callable
-from itertools import compress
+from typing import NamedTuple
 
+from instrumentation import done_rows, sent_rows
 from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.records import Record
+from instrumentation.rows import Numbers
 from instrumentation.spool import Spool
 
 #: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
@@ -14,54 +16,107 @@ from instrumentation.spool import Spool
 BATCH = 1024
 
 
+class Drained(NamedTuple):
+    """What was recorded since the last time."""
+
+    records: list[Record]
+    #: Attempts of this process that have ended, but for those in `done_rows`.
+    ended: list[Attempt]
+    done_rows: bytes
+    sent_rows: bytes
+
+    def size(self) -> int:
+        """Return how many attempts and records these are."""
+        rows = len(self.done_rows) // done_rows.SIZE + len(self.sent_rows) // sent_rows.SIZE
+        return len(self.records) + len(self.ended) + rows
+
+
 class Recorder:
     """Collects what happens in this process, and in the children it forks, until it is drained.
 
-    An attempt of this process is held from its beginning, so that nothing needs to be copied when
-    it ends; one of a forked child writes records to the spool. `append` is a list's own append
-    here, and the spool's in a child: neither blocks, takes a lock or raises into the task.
+    In this process an attempt that has ended becomes a row, and what was sent too; what has more to
+    tell is held as it is. A forked child writes records to the spool. Nothing here blocks, takes a
+    lock or raises into the task.
     """
 
     def __init__(self) -> None:
-        self._attempts: list[Attempt] = []
         self._records: list[Record] = []
+        self._ended: list[Attempt] = []
+        self.done_rows, self.sent_rows = bytearray(), bytearray()
+        #: Which names stand in rows as which numbers.
+        self.done_kinds: Numbers[tuple[str, str]] = {}
+        self.sent_kinds: Numbers[tuple[str, str]] = {}
+        #: Attempts under way whose start is not counted. Who takes one out decides who counts it.
+        self.uncounted: set[Attempt] = set()
+        #: Takes an attempt of this process that has ended.
+        self.take: Callable[[Attempt], None] = self._take_attempt
         self._spool = Spool()
+        #: Takes any record.
         self.append: Callable[[Record], None] = self._records.append
-        self.attempt: Callable[[], Attempt] = self._held_attempt
+        #: Takes a SENT record.
+        self.sent: Callable[[Record], None] = self._take_sent
+        #: Begins an attempt.
+        self.attempt: Callable[[], Attempt] = self._begin
         _write_to_parent_after_fork(weakref.ref(self))
 
-    def _held_attempt(self) -> Attempt:
-        attempt = Attempt()
-        self._attempts.append(attempt)
+    def _begin(self) -> Attempt:
+        attempt = Attempt(self.take)
+        self.uncounted.add(attempt)
         return attempt
+
+    def _take_attempt(self, attempt: Attempt) -> None:
+        try:
+            self.uncounted.remove(attempt)
+        except KeyError:
+            attempt.counted = True
+        if row := done_rows.write(attempt, self.done_kinds):
+            self.done_rows.extend(row)
+        else:
+            self._ended.append(attempt)
+
+    def _take_sent(self, record: Record) -> None:
+        if row := sent_rows.write(record, self.sent_kinds):
+            self.sent_rows.extend(row)
+        else:
+            self._records.append(record)
 
     def write_to_parent(self) -> None:
         """Record for the process that this one was forked from."""
-        self.append = self._spool.append
+        self.append = self.sent = self._spool.append
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
-        return len(self._records) + len(self._attempts)
+        return self._look().size() + len(self.uncounted)
 
-    def drain(self) -> tuple[list[Record], list[Attempt]]:
+    def _look(self) -> Drained:
+        return Drained(
+            self._records[:], self._ended[:], bytes(self.done_rows), bytes(self.sent_rows)
+        )
+
+    def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.
 
         The order matters: a task ends before it is acknowledged, so with the parent's records read
         first, none of them is the acknowledgement of an end that is not here.
         """
-        count = len(self._records)
-        records = self._records[:count]
-        del self._records[:count]
-        starts, ended = self._drain_attempts()
-        return records + starts + self._spool.drain(), ended
+        found = self._look()
+        del self._records[: len(found.records)]
+        del self._ended[: len(found.ended)]
+        del self.done_rows[: len(found.done_rows)]
+        del self.sent_rows[: len(found.sent_rows)]
+        return found._replace(records=found.records + self._starts() + self._spool.drain())
 
-    def _drain_attempts(self) -> tuple[list[Record], list[Attempt]]:
-        attempts = self._attempts[:]
-        ends = [attempt.recorded for attempt in attempts]  # from here on they may end meanwhile
-        running = [attempt for attempt, end in zip(attempts, ends, strict=True) if not end]
-        self._attempts[: len(attempts)] = running
-        starts = [attempt.count_start() for attempt in running if attempt.started]
-        return list(filter(None, starts)), list(compress(attempts, ends))
+    def _starts(self) -> list[Record]:
+        """Count the starts of those under way: whoever takes one out of the set counts it."""
+        starts = []
+        for attempt in list(self.uncounted):
+            if attempt.started:
+                try:
+                    self.uncounted.remove(attempt)
+                except KeyError:  # it ended meanwhile
+                    continue
+                starts.append(attempt.count_start())
+        return starts
 
 
 def _write_to_parent_after_fork(recorder: weakref.ref[Recorder]) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 
 from instrumentation import finished, spantable
 from instrumentation.attempt import Attempt
-from instrumentation.backlog import Finished
+from instrumentation.backlog import Finished, Rows
+from instrumentation.done_rows import DoneRows, read_attempts
 from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, Error, Record
+from instrumentation.sent_rows import SentRows
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
 _ATTEMPTS_AT_ONCE = 512  # what fits into the processor's caches
@@ -52,35 +54,45 @@ def lines(
     """
     sent: list[Record] = []
     attempts: list[Attempt] = []
+    tables: list[Rows] = []
     for record in records:
-        if isinstance(record, Attempt):
+        if isinstance(record, (DoneRows, SentRows)):
+            tables.append(record)
+        elif isinstance(record, Attempt):
             attempts.append(record)
         else:
             sent.append(record)
+    rows, others = read_attempts(attempts)
+    tables.append(rows)
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
     head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
     head += '"scope":{"name":"taskscope.instrumentation"},"spans":['
     tail = "]}]}]}\n"
-    others: list[Attempt] = []
-    for some in batched(attempts, _even(len(attempts))):
-        tables, unlike = spantable.fill(some, lambda row: _done(row, system))
-        others += unlike
-        for table in tables:
+    for some in chain.from_iterable(map(_batches, tables)):
+        if isinstance(some, DoneRows):
+            filled, unlike = spantable.fill_done(some, lambda facts: _done(facts, system))
+            others += unlike
+        else:
+            filled, alone = spantable.fill_sent(some, lambda record: _sent(record, system))
+            sent += alone
+        for table in filled:
             for at in range(0, len(table), _SPANS_PER_LINE):
-                rows = table[at : at + _SPANS_PER_LINE]
-                yield head + rows.tobytes()[:-1].decode() + tail, len(rows)
+                part = table[at : at + _SPANS_PER_LINE]
+                yield head + part.tobytes()[:-1].decode() + tail, len(part)
     texts = chain(
-        (_done(row, system) for row in finished.rows(others)),
+        (_done(facts, system) for facts in finished.facts(others)),
         (_sent(record, system) for record in sent),
     )
     for some_texts in batched(texts, _SPANS_PER_LINE):
         yield head + ",".join(some_texts) + tail, len(some_texts)
 
 
-def _even(count: int) -> int:
-    """Return a size of batches that leaves none too small for a table."""
-    batches = -(-count // _ATTEMPTS_AT_ONCE)
-    return -(-count // (batches or 1)) or 1
+def _batches(rows: Rows) -> Iterator[Rows]:
+    """Split rows evenly, so that no part is too small for a table."""
+    count = -(-rows.size() // _ATTEMPTS_AT_ONCE)
+    size = -(-rows.size() // (count or 1)) or 1
+    for at in range(0, rows.size(), size):
+        yield rows.where(slice(at, at + size))
 
 
 @lru_cache(maxsize=4096)
@@ -136,9 +148,9 @@ def _sent(record: Any, system: str) -> str:
     )
 
 
-def _done(row: Any, system: str) -> str:
+def _done(facts: Any, system: str) -> str:
     (_, task, queue, outcome, task_id, attempt, trace_id, span_id, sender, flags, pid, error,
-     scheduled, sent, due, received, started, completed, acked) = row  # fmt: skip
+     scheduled, sent, due, received, started, completed, acked) = facts  # fmt: skip
     name, attributes = _constant(system, _CONSUMER, task, queue, outcome, flags)
     if sent and received and acked > 0 and not due:  # as nearly always: worth a short cut
         instants = f'{_SENT_AT}{sent}"}}}}{_RECEIVED_AT}{received}"}}}}{_ACKED_AT}{acked}"}}}}'

@@ -29,15 +29,20 @@ def test_a_life() -> None:
     one = attempt(pack(SENDER.traceparent(), 0, SENT), recorder)
     one.enter()
     current = trace.get_current_span().get_span_context()
-    assert recorder.drain() == ([], [])
+    assert recorder.drain() == ([], [], b"", b"")
     one.start()
-    assert recorder.drain() == ([(STARTED, "t", "q", one.started, os.getpid(), "1", 1)], [])
-    assert recorder.drain() == ([], []), "a start counts once"
+    assert recorder.drain() == (
+        [(STARTED, "t", "q", one.started, os.getpid(), "1", 1)],
+        [],
+        b"",
+        b"",
+    )
+    assert recorder.drain() == ([], [], b"", b""), "a start counts once"
     one.complete()
     one.record()
     assert f"{current.span_id:016x}" == one.span_id
     assert not trace.get_current_span().get_span_context().is_valid
-    assert recorder.drain() == ([], [one])
+    assert recorder.drain() == ([], [one], b"", b"")
     assert (one.outcome, one.pid, one.counted) == (SUCCESS, os.getpid(), True)
     assert 0 < one.started <= one.completed
     assert len(recorder) == 0
@@ -49,7 +54,7 @@ def test_a_start_that_nobody_saw_is_counted_with_the_end() -> None:
     one.start()
     one.complete()
     one.record()
-    assert recorder.drain() == ([], [one])
+    assert recorder.drain() == ([], [one], b"", b"")
     assert not one.counted
 
 

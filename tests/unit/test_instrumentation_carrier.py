@@ -94,3 +94,13 @@ def test_unpacking_anything_gives_ids_that_a_backend_takes(carriers: list[str]) 
     assert len(contexts.trace_ids) == len(carriers) == instants.shape[1]
     for trace_id, sender, flags in zip(*contexts, strict=True):
         assert parse_traceparent(f"00-{trace_id}-{sender or SPAN}-{flags}")
+
+
+def test_a_carrier_in_a_carrier_is_one() -> None:
+    """Two lines are no two messages: what a message says must not move the others'."""
+    one = pack(f"00-{'a' * 32}-{'b' * 16}-00", 1, 2)
+    instants, wrong = read_instants([f"{one}\n{one}", one])
+    assert instants.shape == (3, 2)
+    assert instants[:, 1].tolist() == [1, 2, 0]
+    assert wrong == 1
+    assert len(read_contexts([f"{one}\n{one}"]).trace_ids) == 1

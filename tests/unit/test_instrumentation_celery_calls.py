@@ -11,7 +11,7 @@ from celery import Celery, Task, signals
 from celery.app import trace
 from celery.exceptions import Reject
 
-from instrumentation import celery
+from instrumentation import celery, sent_rows
 from instrumentation.attempt import Attempt
 from instrumentation.records import RETRY, REVOKED, SUCCESS
 from instrumentation.telemetry import Telemetry
@@ -38,7 +38,7 @@ def traced(telemetry: Telemetry, app: Celery, task: Any, **info: Any) -> Attempt
     request = {"id": "a", "delivery_info": {"routing_key": "celery", "exchange": "", **info}}
     with suppress(Reject):
         tracer("a", (), {}, request)
-    _, ended = telemetry.recorder.drain()
+    _, ended, _, _ = telemetry.recorder.drain()
     return ended[-1]
 
 
@@ -93,7 +93,9 @@ def test_a_task_may_be_called_by_an_enum(telemetry: Telemetry, app: Celery) -> N
     assert (attempt.task, type(attempt.task)) == ("shop.pay", str)
     assert 0 < attempt.started <= attempt.completed
     pay.delay()
-    (sent,), _ = telemetry.recorder.drain()
+    recorder = telemetry.recorder
+    rows, _ = sent_rows.read(recorder.drain().sent_rows, recorder.sent_kinds)
+    (sent,) = rows.records()
     assert (sent[1], type(sent[1])) == ("shop.pay", str)
 
 

@@ -91,6 +91,16 @@ def test_every_stage() -> None:
     assert scrape.total("taskqueue_last_completion_timestamp_seconds") == 1_800_000_000.015
 
 
+def test_the_first_that_was_sent_is_so_in_rows_and_beside_them() -> None:
+    bench = Bench()
+    row = (SENT, "t", "q", "0" * 36, PARENT, "", 0, NOW, NOW + MS, None)
+    bench.recorder.sent(row)
+    later = NOW + SECOND // 2
+    scrape = bench.scrape((SENT, "t", "q", "1", PARENT, "", 0, later, later + MS, None))
+    assert scrape.total("taskqueue_first_sent_timestamp_seconds", task="t") == NOW / SECOND
+    assert scrape.total("taskqueue_tasks_sent_total", task="t") == 2
+
+
 def test_end_to_end_counts_from_sent_without_a_schedule_and_never_for_a_retry() -> None:
     scrape = Bench().scrape(
         done(0, NOW, NOW + MS, NOW + MS, NOW + 2 * MS, 0),

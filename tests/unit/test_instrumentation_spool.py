@@ -132,13 +132,13 @@ def test_records_of_a_killed_child_arrive() -> None:
     os.read(read, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert recorder.drain() == ([(DONE, "parent"), (DONE, "child")], [])
+    assert recorder.drain() == ([(DONE, "parent"), (DONE, "child")], [], b"", b"")
     grandchild = os.fork()
     if grandchild == 0:
         recorder.append((DONE, "next child"))
         os._exit(0)
     os.waitpid(grandchild, 0)
-    assert recorder.drain() == ([(DROPPED, 1), (DONE, "next child")], [])
+    assert recorder.drain() == ([(DROPPED, 1), (DONE, "next child")], [], b"", b"")
     assert len(recorder) == 0
 
 

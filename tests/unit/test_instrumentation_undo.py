@@ -203,7 +203,7 @@ def test_a_cancelled_dispatch_sent_nothing() -> None:
         asyncio.run(cancel_dispatch())
     finally:
         undo()
-    ((record,), _) = telemetry.recorder.drain()
+    ((record,), _, _, _) = telemetry.recorder.drain()
     assert record[9][0] == "CancelledError"  # type: ignore[index]
 
 

@@ -1,0 +1,167 @@
+"""Attempts that went well as rows, which is what nearly all attempts of a worker are."""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instrumentation import carrier
+from instrumentation.attempt import Attempt
+from instrumentation.finished import Batch, Instants, Labels, Stages
+from instrumentation.records import SUCCESS
+from instrumentation.rows import (
+    NINETEEN_DIGITS,
+    UUID,
+    Numbers,
+    Table,
+    are_plain,
+    groups,
+    number,
+    text,
+)
+
+#: A task and its queue.
+type Kind = tuple[str, str]
+
+_SPAN_ID = 16
+_FIELDS = np.dtype([
+    ("kind", np.int32), ("pid", np.int32), ("number", np.int64), ("counted", np.bool_),
+    ("received", np.int64), ("started", np.int64), ("completed", np.int64), ("acked", np.int64),
+    ("task_id", np.uint8, UUID), ("span_id", np.uint8, _SPAN_ID),
+    ("carrier", np.uint8, carrier.LENGTH),
+])  # fmt: skip
+_pack = struct.Struct(f"=iiq?qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
+SIZE = _FIELDS.itemsize
+_ZERO = ord("0")
+# Which of the instants are known that need not be.
+HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
+
+
+def write(attempt: Attempt, kinds: Numbers[Kind]) -> bytes | None:
+    """Write an attempt as a row; None where it has more to tell, or ids of another length."""
+    if (
+        attempt.error is not None
+        or attempt.outcome != SUCCESS
+        or attempt.acked < 0
+        or len(attempt.task_id) != UUID
+        or len(attempt.carrier) != carrier.LENGTH
+    ):
+        return None
+    try:
+        return _pack(
+            number(kinds, (attempt.task, attempt.queue)), attempt.pid, attempt.number,
+            attempt.counted, attempt.received, attempt.started, attempt.completed, attempt.acked,
+            attempt.task_id.encode("ascii"), attempt.span_id.encode("ascii"),
+            attempt.carrier.encode("ascii"),
+        )  # fmt: skip
+    except (UnicodeEncodeError, struct.error):
+        return None
+
+
+class DoneRows(NamedTuple):
+    """Some rows, of which each has a readable carrier and instants of 19 digits."""
+
+    table: Table
+    kinds: Sequence[Kind]
+    #: Which instants each has.
+    known: NDArray[np.int64]
+
+    def size(self) -> int:
+        """Return how many attempts these are."""
+        return len(self.table)
+
+    def where(self, selected: Any) -> "DoneRows":
+        """Return some of them."""
+        return DoneRows(self.table[selected], self.kinds, self.known[selected])
+
+    def instants(self, name: str) -> Instants:
+        """Return one instant of each."""
+        return np.ascontiguousarray(self.table[name])
+
+    def batch(self) -> Batch:
+        """Return what metrics need of them."""
+        scheduled, sent, due = carrier.instants(self.table["carrier"])
+        stages = Stages(
+            scheduled,
+            sent,
+            due,
+            received=self.instants("received"),
+            started=self.instants("started"),
+            completed=self.instants("completed"),
+            acked=self.instants("acked"),
+            counted=self.table["counted"],
+            place=np.arange(len(self.table)),
+        )
+        return Batch(list(self._by_labels()), stages, 0, self._carrier)
+
+    def _by_labels(self) -> Iterator[tuple[Labels, Any]]:
+        for kind, members in groups(self.table["kind"]):
+            yield (*self.kinds[kind], SUCCESS), members
+
+    def _carrier(self, place: int) -> str:
+        return text(self.table["carrier"][place])
+
+    def attempts(self) -> list[Attempt]:
+        """Return them one by one."""
+        return list(_attempts(self.table, self.kinds))
+
+
+def read(packed: bytes, kinds: Numbers[Kind]) -> tuple[DoneRows, list[Attempt]]:
+    """Read rows; what is unlike the others comes as attempts."""
+    table, names = np.frombuffer(packed, _FIELDS), list(kinds)
+    known = _known(table, np.ascontiguousarray(table["carrier"]))
+    good = known >= 0
+    if good.all():
+        return DoneRows(table, names, known), []
+    return DoneRows(table[good], names, known[good]), list(_attempts(table[~good], names))
+
+
+def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]:
+    """Make rows of those attempts that can be."""
+    kinds: Numbers[Kind] = {}
+    packed, others = bytearray(), []
+    for attempt in attempts:
+        if row := write(attempt, kinds):
+            packed += row
+        else:
+            others.append(attempt)
+    rows, unlike = read(bytes(packed), kinds)
+    return rows, others + unlike
+
+
+def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
+    """Tell which instants each attempt has; -1 for one whose span is not like the others'."""
+    scheduled = carriers[:, carrier.SCHEDULED]
+    received, acked = table["received"], table["acked"]
+    known = {
+        HAS_RECEIVED: (received >= NINETEEN_DIGITS, received == 0),
+        HAS_ACKED: (acked >= NINETEEN_DIGITS, acked == 0),
+        HAS_SCHEDULED: (scheduled[:, 0] != _ZERO, carrier.each(scheduled == _ZERO)),
+    }
+    plain = (
+        carrier.are_ours(carriers)
+        & (carriers[:, carrier.SAMPLED] == _ZERO)
+        & (carriers[:, carrier.SENT.start] != _ZERO)
+        & carrier.each(carriers[:, carrier.DUE] == _ZERO)
+        & np.logical_and.reduce([yes | no for yes, no in known.values()])
+        & (table["started"] >= NINETEEN_DIGITS)
+        & (table["completed"] >= NINETEEN_DIGITS)
+        & are_plain(table["task_id"])
+    )
+    return np.where(plain, sum(bit * yes for bit, (yes, _) in known.items()), -1)
+
+
+def _attempts(table: Table, kinds: Sequence[Kind]) -> Iterator[Attempt]:
+    for row in table:
+        attempt = Attempt()
+        attempt.task, attempt.queue = kinds[row["kind"]]
+        attempt.number = int(row["number"])
+        attempt.outcome, attempt.recorded = SUCCESS, True
+        attempt.pid, attempt.counted = int(row["pid"]), bool(row["counted"])
+        attempt.received, attempt.started = int(row["received"]), int(row["started"])
+        attempt.completed, attempt.acked = int(row["completed"]), int(row["acked"])
+        for name in ("task_id", "span_id", "carrier"):
+            setattr(attempt, name, text(row[name]))
+        yield attempt

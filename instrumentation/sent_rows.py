@@ -1,0 +1,95 @@
+"""Tasks that were sent as rows, which nearly all are that no other task or request sent."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from instrumentation.finished import Instants, Labels
+from instrumentation.records import SENT, Record
+from instrumentation.rows import (
+    NINETEEN_DIGITS,
+    UUID,
+    Numbers,
+    Table,
+    are_plain,
+    groups,
+    number,
+    text,
+)
+
+_TRACEPARENT = 55
+_FIELDS = np.dtype([
+    ("kind", np.int32), ("scheduled", np.int64), ("sent", np.int64), ("accepted", np.int64),
+    ("task_id", np.uint8, UUID), ("traceparent", np.uint8, _TRACEPARENT),
+])  # fmt: skip
+_pack = struct.Struct(f"=iqqq{UUID}s{_TRACEPARENT}s").pack
+SIZE = _FIELDS.itemsize
+#: Where a traceparent has its parts.
+TRACE_ID, SPAN_ID = slice(3, 35), slice(36, 52)
+
+
+def write(record: Any, kinds: Numbers[tuple[str, str]]) -> bytes | None:
+    """Write a SENT record as a row; None where it has more to tell, or ids of another length."""
+    _, task, queue, task_id, traceparent, parent, scheduled, sent, accepted, error = record
+    if parent or error is not None or len(task_id) != UUID or traceparent[53:] != "00":
+        return None
+    try:
+        return _pack(
+            number(kinds, (task, queue)), scheduled, sent, accepted,
+            task_id.encode("ascii"), traceparent.encode("ascii"),
+        )  # fmt: skip
+    except (UnicodeEncodeError, struct.error):
+        return None
+
+
+class SentRows(NamedTuple):
+    """Some rows, with instants of 19 digits."""
+
+    table: Table
+    #: Task and queue.
+    kinds: Sequence[tuple[str, str]]
+
+    def size(self) -> int:
+        """Return how many tasks these are."""
+        return len(self.table)
+
+    def where(self, selected: Any) -> "SentRows":
+        """Return some of them."""
+        return SentRows(self.table[selected], self.kinds)
+
+    def instants(self, name: str) -> Instants:
+        """Return one instant of each."""
+        return np.ascontiguousarray(self.table[name])
+
+    def by_labels(self) -> Iterator[tuple[Labels, "SentRows"]]:
+        """Yield those of each task and queue."""
+        for kind, members in groups(self.table["kind"]):
+            yield self.kinds[kind], self.where(members)
+
+    def records(self) -> list[Record]:
+        """Return them one by one."""
+        return list(_records(self.table, self.kinds))
+
+
+def read(packed: bytes, kinds: Numbers[tuple[str, str]]) -> tuple[SentRows, list[Record]]:
+    """Read rows; what is unlike the others comes as records."""
+    table, names = np.frombuffer(packed, _FIELDS), list(kinds)
+    scheduled = table["scheduled"]
+    good = (
+        ((scheduled == 0) | (scheduled >= NINETEEN_DIGITS))
+        & (table["sent"] >= NINETEEN_DIGITS)
+        & (table["accepted"] >= NINETEEN_DIGITS)
+        & are_plain(table["task_id"])
+    )
+    if good.all():
+        return SentRows(table, names), []
+    return SentRows(table[good], names), list(_records(table[~good], names))
+
+
+def _records(table: Table, kinds: Sequence[tuple[str, str]]) -> Iterator[Record]:
+    for row in table:
+        task, queue = kinds[row["kind"]]
+        yield (SENT, task, queue, text(row["task_id"]), text(row["traceparent"]), "",
+               int(row["scheduled"]), int(row["sent"]), int(row["accepted"]), None)  # fmt: skip

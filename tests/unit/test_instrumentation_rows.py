@@ -1,0 +1,149 @@
+"""What becomes a row comes back as it was, and what cannot be one is kept as it is."""
+
+import threading
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from workers import parse_line
+
+from instrumentation import done_rows, sent_rows, spans
+from instrumentation.attempt import Attempt
+from instrumentation.carrier import pack
+from instrumentation.propagation import sender_ids
+from instrumentation.recorder import Recorder
+from instrumentation.records import DONE, SENT, Record
+
+NOW = 1_800_000_000_000_000_000
+ID = "0123abcd-4567-89ef-0123-456789abcdef"
+HEADER = f"00-{'a' * 32}-{'b' * 16}-00"
+
+instants = st.sampled_from([0, 7, NOW, NOW + 5, -3, 2**63 - 1])
+texts = st.sampled_from(["", "t", 'quo"ted', "ü" * 36, ID, ID.replace("0", '"'), "t" * 32])
+carriers = st.one_of(
+    texts,
+    st.builds(pack, st.just(HEADER), instants.map(abs), instants.map(abs), instants.map(abs)),
+    st.just(pack(HEADER.replace("-00", "-01"), 0, NOW)),
+    st.just(pack(HEADER.replace("a", "0"), 0, NOW)),
+)
+errors = st.sampled_from([None, ("ValueError", "no", "stack")])
+
+
+def drained(recorder: Recorder) -> tuple[list[tuple[Any, ...]], list[Record]]:
+    """Return what attempts tell, and what was sent, however each was kept."""
+    found = recorder.drain()
+    done, unlike = done_rows.read(found.done_rows, recorder.done_kinds)
+    sent, alone = sent_rows.read(found.sent_rows, recorder.sent_kinds)
+    attempts = [*done.attempts(), *unlike, *found.ended]
+    return [one.told() for one in attempts], [*sent.records(), *alone, *found.records]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            texts, texts, st.sampled_from(["success", "failure", "retry"]), texts,
+            st.integers(1, 3), carriers, st.sampled_from(["", "c" * 16]),
+            instants, instants, instants, instants, errors,
+        )
+    )
+)  # fmt: skip
+def test_attempts_come_back(told: list[Any]) -> None:
+    recorder, expected = Recorder(), []
+    for (task, queue, outcome, task_id, number, carrier, span_id,
+         received, started, completed, acked, error) in told:  # fmt: skip
+        one = recorder.attempt()
+        one.task, one.queue, one.outcome, one.task_id = task, queue, outcome, task_id
+        one.number, one.carrier, one.span_id = number, carrier, span_id
+        one.received, one.started, one.completed, one.acked = received, started, completed, acked
+        one.error = error
+        one.record()
+        one.record()
+        expected.append(one.told())
+    found, sent = drained(recorder)
+    assert sorted(map(repr, found)) == sorted(map(repr, expected))
+    assert not sent
+    assert len(recorder) == 0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.just(SENT), texts, texts, texts,
+            st.sampled_from([HEADER, HEADER[:-1] + "1", sender_ids(0.0)[0]]),
+            st.sampled_from(["", "d" * 16]), instants, instants, instants, errors,
+        )
+    )
+)  # fmt: skip
+def test_what_was_sent_comes_back(records: list[Record]) -> None:
+    recorder = Recorder()
+    for record in records:
+        recorder.sent(record)
+    attempts, found = drained(recorder)
+    assert sorted(map(repr, found)) == sorted(map(repr, records))
+    assert not attempts
+
+
+def sent(number: int, scheduled: int = 0) -> Record:
+    task, at = f"task{number % 3}", NOW + number
+    return (SENT, task, "q", f"{number:036}", sender_ids(0.0)[0], "", scheduled, at, at + 9, None)
+
+
+def spans_of(items: list[Any]) -> list[object]:
+    lines = [line for line, _ in spans.lines(items, "celery", {})]
+    return sorted((span for line in lines for span in parse_line(line)), key=lambda s: s.span_id)
+
+
+def test_the_spans_of_senders_are_the_same_in_rows() -> None:
+    records = [sent(number, NOW * (number % 2)) for number in range(1000)]
+    records += [(*sent(1)[:3], "t" * 36, *sent(1)[4:])]
+    recorder = Recorder()
+    for record in records:
+        recorder.sent(record)
+    rows, alone = sent_rows.read(recorder.drain().sent_rows, recorder.sent_kinds)
+    assert (rows.size(), alone) == (1001, [])
+    assert spans_of([rows]) == spans_of(records)
+
+
+def test_a_start_is_counted_once_whoever_is_first() -> None:
+    """One thread drains while another ends attempts: the drain counts it or the end, never both."""
+    recorder, count = Recorder(), 20_000
+    counted = 0
+
+    def work() -> None:
+        for _ in range(count):
+            one = recorder.attempt()
+            one.task, one.queue, one.task_id, one.carrier = "t", "q", ID, pack(HEADER, 0, NOW)
+            one.start()
+            one.complete()
+            one.record()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    ended = 0
+    while worker.is_alive() or len(recorder):
+        found = recorder.drain()
+        rows, unlike = done_rows.read(found.done_rows, recorder.done_kinds)
+        assert [*unlike, *found.ended] == []
+        ended += rows.size()
+        counted += len(found.records) + int((~rows.table["counted"]).sum())
+    assert (ended, counted) == (count, count)
+
+
+def test_memory_of_rows_is_given_back() -> None:
+    recorder = Recorder()
+    for _ in range(3):
+        for number in range(2000):
+            recorder.sent(sent(number))
+        assert len(recorder) == 2000
+        recorder.drain()
+        assert len(recorder.sent_rows) == 0
+
+
+def test_what_another_process_told_becomes_a_row_too() -> None:
+    one = Attempt.heard((DONE, "t", "q", "success", ID, 2, pack(HEADER, 0, NOW), "", 77, NOW, NOW,
+                         NOW, NOW, None, True))  # fmt: skip
+    rows, others = done_rows.read_attempts([one])
+    assert not others
+    assert [row.told() for row in rows.attempts()] == [one.told()]
