@@ -45,7 +45,8 @@ def _run(directory: Path) -> Iterator[str]:
     viewed = list(views(seen))
     together = list(families(seen, viewed))
     titles = dict.fromkeys(str(s["title"]).partition(": ")[0] for s in manifest.scenarios)
-    yield f"## {_cell('; '.join(titles))}\n"
+    searched = ": the search for its capacity" if manifest.searched else ""
+    yield f"## {_cell('; '.join(titles))}{searched}\n"
     yield from _facts(manifest, summary)
     if told := list(capacity_words.of_run(manifest, data)):
         yield from (f"- {_cell(line)}" for line in told)
