@@ -192,9 +192,9 @@ def test_the_page_has_machine_date_versions_and_capacities(tmp_path: Path) -> No
     manifest.write(directory)
     data.write(directory / "dataset")
     text = page([directory])
-    for part in ("## Stress: the search for its capacity\n", "Measured 2026-11-22", "`taskscope capacity --quick`",
-                 "Some CPU, 2 cores", "python 3.12", "a sustains 50 tasks/s",
-                 "all 6 cells are exact"):  # fmt: skip
+    for part in ("## Stress: the search for its capacity\n", "Measured 2026-11-22",
+                 "`taskscope capacity --quick`", "Some CPU, 2 cores", "python 3.12",
+                 "a sustains 50 tasks/s", "all 6 cells are exact"):  # fmt: skip
         assert part in text, part
     with pytest.raises(UsageError, match="does not exist"):
         page([tmp_path / "none"])
