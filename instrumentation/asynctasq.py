@@ -149,7 +149,7 @@ def _known(kind: type[BaseTask]) -> tuple[str, bool] | None:
 
 
 def _function(task: Any) -> tuple[str, bool]:
-    return task.func.__name__, iscoroutinefunction(task.func) and not task._use_process
+    return plain(task.func.__name__), iscoroutinefunction(task.func) and not task._use_process
 
 
 def _name(task: BaseTask) -> str:

@@ -88,6 +88,8 @@ class Attempt:
             if self.recorded:
                 return parent
             self.span_id = new_span_id()
+            if self.recorded:  # meanwhile, by another thread: perhaps without it
+                return parent
         return parent._replace(span_id=self.span_id)
 
     def enter(self) -> None:

@@ -23,6 +23,8 @@ _MOST_WAITING = 20_000  # 4 MB of rows, or 12 of attempts
 type Rows = DoneRows | SentRows
 #: A SENT record, an attempt that is complete, or many of them.
 type Finished = Record | Attempt | Rows
+#: What was drained at one time.
+type Together = Rows | Sequence[Record | Attempt]
 type SpanSink = Callable[[Sequence[Finished]], int]
 
 
@@ -31,8 +33,7 @@ class Backlog:
 
     def __init__(self, write_spans: SpanSink) -> None:
         self._write_spans = write_spans
-        #: What came together, and how many spans that makes.
-        self._waiting: deque[tuple[int, Sequence[Finished]]] = deque()
+        self._waiting: deque[Together] = deque()
         self._new = 0
         self._complain = Once(_log.exception)
         self._lock = threading.Lock()
@@ -40,10 +41,9 @@ class Backlog:
 
     def add(self, records: Sequence[Record | Attempt], *tables: Rows) -> None:
         """Take new records, one by one and in rows."""
-        new = [(len(records), records), *((rows.size(), [rows]) for rows in tables)]
         with self._lock:
-            self._waiting += [(count, some) for count, some in new if count]
-            self._new += sum(count for count, _ in new)
+            self._waiting += [records, *tables]
+            self._new += sum(map(_size, [records, *tables]))
 
     def write(self, *, final: bool) -> int:
         """Write the records whose time has come; return how many spans were dropped."""
@@ -58,11 +58,22 @@ class Backlog:
     def _due(self, *, final: bool) -> tuple[int, list[Finished]]:
         with self._lock:
             calm = final or self._new <= _CALM
-            excess = sum(count for count, _ in self._waiting) - (0 if calm else _MOST_WAITING)
-            self._new = due = 0
+            due = max(0, sum(map(_size, self._waiting)) - (0 if calm else _MOST_WAITING))
+            self._new, left = 0, due
             ready: list[Finished] = []
-            while self._waiting and due < excess:
-                count, some = self._waiting.popleft()
-                ready += some
-                due += count
+            while left:
+                some = self._waiting.popleft()
+                if _size(some) > left:
+                    self._waiting.appendleft(_part(some, slice(left, None)))
+                    some = _part(some, slice(left))
+                left -= _size(some)
+                ready += [some] if isinstance(some, (DoneRows, SentRows)) else some
             return due, ready
+
+
+def _size(some: Together) -> int:
+    return some.size() if isinstance(some, (DoneRows, SentRows)) else len(some)
+
+
+def _part(some: Together, part: slice) -> Together:
+    return some.where(part) if isinstance(some, (DoneRows, SentRows)) else some[part]

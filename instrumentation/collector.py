@@ -34,8 +34,9 @@ from instrumentation.records import (
 from instrumentation.sent_rows import SentRows
 
 _log = logging.getLogger(__name__)
-_TASK = ("task", "queue")
 type Successes = NDArray[np.bool_]
+
+_TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
 _MOST_UNACKNOWLEDGED = 100_000

@@ -18,8 +18,9 @@ from instrumentation.rows import (
     Table,
     are_plain,
     groups,
-    number,
+    numbers,
     text,
+    texts,
 )
 
 #: A task and its queue.
@@ -34,24 +35,32 @@ _FIELDS = np.dtype([
 ])  # fmt: skip
 _pack = struct.Struct(f"=iiq?qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
 SIZE = _FIELDS.itemsize
+_TEXTS = ("task_id", "carrier", "span_id")
+_NUMBERS = [name for name in _FIELDS.fields or () if name not in _TEXTS]
 _ZERO = ord("0")
+_NOT_DELAYED = "0" * 19
 # Which of the instants are known that need not be.
 HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
 
 
 def write(attempt: Attempt, kinds: Numbers[Kind]) -> bytes | None:
-    """Write an attempt as a row; None where it has more to tell, or ids of another length."""
+    """Write an attempt as a row; None where it has more to tell, or ids of another length.
+
+    More to tell has one that is sampled, or that its sender wanted to wait.
+    """
     if (
         attempt.error is not None
         or attempt.outcome != SUCCESS
         or attempt.acked < 0
         or len(attempt.task_id) != UUID
         or len(attempt.carrier) != carrier.LENGTH
+        or attempt.carrier[carrier.SAMPLED] != "0"
+        or attempt.carrier[carrier.DUE] != _NOT_DELAYED
     ):
         return None
     try:
         return _pack(
-            number(kinds, (attempt.task, attempt.queue)), attempt.pid, attempt.number,
+            kinds[attempt.task, attempt.queue], attempt.pid, attempt.number,
             attempt.counted, attempt.received, attempt.started, attempt.completed, attempt.acked,
             attempt.task_id.encode("ascii"), attempt.span_id.encode("ascii"),
             attempt.carrier.encode("ascii"),
@@ -120,7 +129,7 @@ def read(packed: bytes, kinds: Numbers[Kind]) -> tuple[DoneRows, list[Attempt]]:
 
 def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]:
     """Make rows of those attempts that can be."""
-    kinds: Numbers[Kind] = {}
+    kinds: Numbers[Kind] = numbers()
     packed, others = bytearray(), []
     for attempt in attempts:
         if row := write(attempt, kinds):
@@ -154,14 +163,14 @@ def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
 
 
 def _attempts(table: Table, kinds: Sequence[Kind]) -> Iterator[Attempt]:
-    for row in table:
+    columns = (table[name].tolist() for name in _NUMBERS)
+    ids = (texts(np.ascontiguousarray(table[name])) for name in _TEXTS)
+    for kind, pid, number, counted, *row in zip(*columns, *ids, strict=True):
         attempt = Attempt()
-        attempt.task, attempt.queue = kinds[row["kind"]]
-        attempt.number = int(row["number"])
+        attempt.task, attempt.queue = kinds[kind]
         attempt.outcome, attempt.recorded = SUCCESS, True
-        attempt.pid, attempt.counted = int(row["pid"]), bool(row["counted"])
-        attempt.received, attempt.started = int(row["received"]), int(row["started"])
-        attempt.completed, attempt.acked = int(row["completed"]), int(row["acked"])
-        for name in ("task_id", "span_id", "carrier"):
-            setattr(attempt, name, text(row[name]))
+        attempt.pid, attempt.number, attempt.counted = pid, number, counted
+        attempt.received, attempt.started, attempt.completed, attempt.acked = row[:4]
+        attempt.task_id, attempt.carrier = row[4:6]
+        attempt.span_id = row[6].rstrip("\0")
         yield attempt

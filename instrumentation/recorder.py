@@ -8,7 +8,7 @@ from typing import NamedTuple
 from instrumentation import done_rows, sent_rows
 from instrumentation.attempt import Attempt, SpooledAttempt
 from instrumentation.records import Record
-from instrumentation.rows import Numbers
+from instrumentation.rows import Numbers, numbers
 from instrumentation.spool import Spool
 
 #: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
@@ -44,8 +44,8 @@ class Recorder:
         self._ended: list[Attempt] = []
         self.done_rows, self.sent_rows = bytearray(), bytearray()
         #: Which names stand in rows as which numbers.
-        self.done_kinds: Numbers[tuple[str, str]] = {}
-        self.sent_kinds: Numbers[tuple[str, str]] = {}
+        self.done_kinds: Numbers[tuple[str, str]] = numbers()
+        self.sent_kinds: Numbers[tuple[str, str]] = numbers()
         #: Attempts under way whose start is not counted. Who takes one out decides who counts it.
         self.uncounted: set[Attempt] = set()
         #: Takes an attempt of this process that has ended.
@@ -86,12 +86,8 @@ class Recorder:
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
-        return self._look().size() + len(self.uncounted)
-
-    def _look(self) -> Drained:
-        return Drained(
-            self._records[:], self._ended[:], bytes(self.done_rows), bytes(self.sent_rows)
-        )
+        rows = len(self.done_rows) // done_rows.SIZE + len(self.sent_rows) // sent_rows.SIZE
+        return len(self._records) + len(self._ended) + rows + len(self.uncounted)
 
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.
@@ -99,7 +95,9 @@ class Recorder:
         The order matters: a task ends before it is acknowledged, so with the parent's records read
         first, none of them is the acknowledgement of an end that is not here.
         """
-        found = self._look()
+        found = Drained(
+            self._records[:], self._ended[:], bytes(self.done_rows), bytes(self.sent_rows)
+        )
         del self._records[: len(found.records)]
         del self._ended[: len(found.ended)]
         del self.done_rows[: len(found.done_rows)]

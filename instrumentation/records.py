@@ -1,4 +1,4 @@
-"""What is drained, and what pool children write: plain tuples, the cheapest to make and marshal.
+"""What has more to tell than a row, and what pool children write: plain tuples, cheap to marshal.
 
 Every record begins with its kind. All instants are Unix nanoseconds; 0 means "not known". An error
 is `(type, message, stack)` or None. A carrier is what the message carried, unread (`propagation`).

@@ -5,8 +5,9 @@ read, it has left the processor's caches, and the garbage collector has looked a
 200 bytes, and numpy reads thousands of them without touching each. Names stand in rows as numbers.
 """
 
-import threading
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,27 +15,22 @@ from numpy.typing import NDArray
 
 from instrumentation.carrier import each
 
-#: Numbers of what rows name by a number.
-type Numbers[Name] = dict[Name, int]
+#: Numbers of what rows name by a number: that of a name is its place among all names.
+type Numbers[Name] = defaultdict[Name, int]
 #: Rows as numpy reads them, with a field for each column.
 type Table = NDArray[Any]
 
 #: How long the ids are that frameworks give to tasks, in the text of a UUID.
 UUID = 36
 NINETEEN_DIGITS = 10**18  # what an instant has from 2001 to 2286
-_numbering = threading.Lock()
 _PLAIN = np.zeros(256, dtype=np.bool_)
 _PLAIN[0x20:0x80] = True
 _PLAIN[list(b'"\\\x7f')] = False
 
 
-def number[Name](names: Numbers[Name], name: Name) -> int:
-    """Return the number of a name, a new one where it is new: its place among all names."""
-    known = names.get(name)
-    if known is None:
-        with _numbering:  # two names must not get one number
-            known = names.setdefault(name, len(names))
-    return known
+def numbers() -> Numbers[Any]:
+    """Return numbers for names to come. One C call makes a new one: no lock is needed."""
+    return defaultdict(count().__next__)
 
 
 def groups(keys: NDArray[Any]) -> Iterator[tuple[int, Any]]:
@@ -56,4 +52,10 @@ def are_plain(texts: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def text(characters: Any) -> str:
     """Return the text in one row of characters."""
-    return str(characters.tobytes().rstrip(b"\0"), "ascii")
+    return str(characters.tobytes(), "ascii")
+
+
+def texts(characters: NDArray[np.uint8]) -> list[str]:
+    """Return the text in each row of characters."""
+    every, length = text(characters), characters.shape[1]
+    return [every[at : at + length] for at in range(0, len(every), length)]

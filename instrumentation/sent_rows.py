@@ -15,8 +15,7 @@ from instrumentation.rows import (
     Table,
     are_plain,
     groups,
-    number,
-    text,
+    texts,
 )
 
 _TRACEPARENT = 55
@@ -37,7 +36,7 @@ def write(record: Any, kinds: Numbers[tuple[str, str]]) -> bytes | None:
         return None
     try:
         return _pack(
-            number(kinds, (task, queue)), scheduled, sent, accepted,
+            kinds[task, queue], scheduled, sent, accepted,
             task_id.encode("ascii"), traceparent.encode("ascii"),
         )  # fmt: skip
     except (UnicodeEncodeError, struct.error):
@@ -89,7 +88,8 @@ def read(packed: bytes, kinds: Numbers[tuple[str, str]]) -> tuple[SentRows, list
 
 
 def _records(table: Table, kinds: Sequence[tuple[str, str]]) -> Iterator[Record]:
-    for row in table:
-        task, queue = kinds[row["kind"]]
-        yield (SENT, task, queue, text(row["task_id"]), text(row["traceparent"]), "",
-               int(row["scheduled"]), int(row["sent"]), int(row["accepted"]), None)  # fmt: skip
+    instants = (table[name].tolist() for name in ("kind", "scheduled", "sent", "accepted"))
+    ids = (texts(np.ascontiguousarray(table[name])) for name in ("task_id", "traceparent"))
+    for kind, scheduled, sent, accepted, task_id, traceparent in zip(*instants, *ids, strict=True):
+        task, queue = kinds[kind]
+        yield (SENT, task, queue, task_id, traceparent, "", scheduled, sent, accepted, None)

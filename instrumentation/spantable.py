@@ -1,8 +1,8 @@
 """The spans of many attempts at once: a template is written once, and numpy fills in its columns.
 
-Most attempts of a worker went well and differ only in ids and instants, each of one length. Written
-this way a span costs less than half. The template comes from whoever writes single spans: there is
-one encoding and not two.
+Most attempts of a worker went well and differ only in ids and instants, each of one length (the id
+of a task has the 36 characters of a UUID). So written a span costs less than half. The template
+comes from whoever writes single spans: there is one encoding and not two.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +25,7 @@ type Characters = NDArray[np.uint8]
 type Spans = Characters
 
 _FEW = 50  # which are not worth it
+_POWERS = 10 ** np.arange(1, 11)
 _FOUR_DIGITS = np.array([f"{number:04}" for number in range(10_000)], "S4").view(np.uint32)
 
 # What stands in a template for what is filled in.
@@ -51,8 +52,12 @@ def fill_done(rows: DoneRows, write: Callable[[Facts], str]) -> tuple[list[Spans
 
 
 def _alike(rows: DoneRows) -> Iterator[Any]:
-    """Yield an index for each group of attempts that differ in ids and instants only."""
-    keys = np.stack([rows.table["pid"], rows.table["kind"], rows.table["number"], rows.known], 1)
+    """Yield an index for each group of attempts that differ in ids and instants only.
+
+    In the ids of their processes too, where these have as many digits: a pool has many.
+    """
+    lengths = np.searchsorted(_POWERS, rows.table["pid"], side="right")
+    keys = np.stack([lengths, rows.table["kind"], rows.table["number"], rows.known], 1)
     if not len(keys):
         return
     if (keys == keys[0]).all():  # as is usual, and quicker
@@ -80,55 +85,63 @@ def fill_sent(rows: SentRows, write: Callable[[Record], str]) -> tuple[list[Span
 def _done(rows: DoneRows, write: Callable[[Facts], str]) -> Spans | None:
     first, carriers, known = rows.table[0], rows.table["carrier"], int(rows.known[0])
     task, queue = rows.kinds[first["kind"]]
-    facts = (
-        DONE, task, queue, SUCCESS, _TASK_ID, first["number"], _TRACE_ID, _SPAN_ID, _SENDER, "00",
-        first["pid"], None, _SCHEDULED if known & HAS_SCHEDULED else 0, _SENT_AT, 0,
-        _RECEIVED if known & HAS_RECEIVED else 0, _STARTED, _COMPLETED,
-        _ACKED if known & HAS_ACKED else 0,
-    )  # fmt: skip
+    pids = rows.table["pid"]
+    pid, several = str(first["pid"]), bool((pids != first["pid"]).any())
+    if several:
+        pid = "8" * len(pid)
     columns = {
         _TRACE_ID: carriers[:, carrier.TRACE_ID],
         _SENDER: carriers[:, carrier.SENDER],
         _SPAN_ID: _span_ids(rows.table["span_id"]),
         _TASK_ID: rows.table["task_id"],
-        str(_SCHEDULED): carriers[:, carrier.SCHEDULED],
         str(_SENT_AT): carriers[:, carrier.SENT],
-        str(_RECEIVED): _digits(rows.instants("received")),
         str(_STARTED): _digits(rows.instants("started")),
         str(_COMPLETED): _digits(rows.instants("completed")),
-        str(_ACKED): _digits(rows.instants("acked")),
     }
+    if several:
+        columns[pid] = _last_digits(pids, len(pid))
+    if known & HAS_SCHEDULED:
+        columns[str(_SCHEDULED)] = carriers[:, carrier.SCHEDULED]
+    if known & HAS_RECEIVED:
+        columns[str(_RECEIVED)] = _digits(rows.instants("received"))
+    if known & HAS_ACKED:
+        columns[str(_ACKED)] = _digits(rows.instants("acked"))
+    instants = (_SCHEDULED, _SENT_AT, 0, _RECEIVED, _STARTED, _COMPLETED, _ACKED)
+    facts = (
+        DONE, task, queue, SUCCESS, _TASK_ID, first["number"], _TRACE_ID, _SPAN_ID, _SENDER, "00",
+        pid, None, *(instant if str(instant) in columns else 0 for instant in instants),
+    )  # fmt: skip
     return _filled(write(facts), columns, rows.size())
 
 
 def _sent(rows: SentRows, write: Callable[[Record], str]) -> Spans | None:
     first, headers = rows.table[0], rows.table["traceparent"]
     task, queue = rows.kinds[first["kind"]]
-    record = (
-        SENT, task, queue, _TASK_ID, f"00-{_TRACE_ID}-{_SPAN_ID}-00", "",
-        _SCHEDULED if first["scheduled"] else 0, _SENT_AT, _ACCEPTED, None,
-    )  # fmt: skip
     columns = {
         _TRACE_ID: headers[:, TRACE_ID],
         _SPAN_ID: headers[:, SPAN_ID],
         _TASK_ID: rows.table["task_id"],
-        str(_SCHEDULED): _digits(rows.instants("scheduled")),
         str(_SENT_AT): _digits(rows.instants("sent")),
         str(_ACCEPTED): _digits(rows.instants("accepted")),
     }
+    if first["scheduled"]:
+        columns[str(_SCHEDULED)] = _digits(rows.instants("scheduled"))
+    record = (
+        SENT, task, queue, _TASK_ID, f"00-{_TRACE_ID}-{_SPAN_ID}-00", "",
+        _SCHEDULED if first["scheduled"] else 0, _SENT_AT, _ACCEPTED, None,
+    )  # fmt: skip
     return _filled(write(record), columns, rows.size())
 
 
 def _filled(template: str, columns: Mapping[str, Characters], count: int) -> Spans | None:
-    """Fill a template in; None where that cannot be done."""
+    """Fill a template in; None where the name of a task or a queue looks like what is filled in."""
     table = np.empty((count, len(template) + 1), np.uint8)
     table[:] = np.frombuffer(f"{template},".encode(), np.uint8)
     for text, values in columns.items():
-        begin, last = template.find(text), template.rfind(text)
-        if begin != last:
-            return None  # the name of a task or a queue looks like it
-        if begin >= 0:  # it is an instant that these have
-            table[:, begin : begin + len(text)] = values
+        begin = template.find(text)
+        if begin < 0 or begin != template.rfind(text):
+            return None
+        table[:, begin : begin + len(text)] = values
     return table
 
 
@@ -148,3 +161,9 @@ def _digits(instants: Instants) -> Characters:
         instants = higher
     parts[:, 0] = _FOUR_DIGITS[instants]
     return parts.view(np.uint8).reshape(-1, 20)[:, 1:]
+
+
+def _last_digits(numbers: NDArray[np.int32], count: int) -> Characters:
+    """Write the last digits of each number."""
+    places = 10 ** np.arange(count - 1, -1, -1)
+    return (numbers[:, None] // places % 10 + ord("0")).astype(np.uint8)

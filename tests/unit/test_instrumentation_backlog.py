@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from instrumentation import backlog as module
+from instrumentation import done_rows
 from instrumentation.backlog import Backlog
+from instrumentation.done_rows import DoneRows
 from instrumentation.records import STARTED, Record
 
 BURST = module._CALM + 1
@@ -49,9 +52,40 @@ def test_what_waits_is_bounded_and_the_oldest_goes_first() -> None:
     assert not written
     backlog.add(records(BURST))
     backlog.write(final=False)
-    assert written == records(BOUND), "what came together goes together"
+    assert written == records(BOUND)[:BURST]
     backlog.write(final=True)
     assert written == records(BOUND) + records(BURST)
+
+
+def test_rows_wait_and_go_in_the_same_way() -> None:
+    written: list[int] = []
+
+    def write(some: Sequence[object]) -> int:
+        written.extend(number for rows in some for number in rows.table["number"].tolist())  # type: ignore[attr-defined]
+        return 0
+
+    def rows(begin: int, count: int) -> DoneRows:
+        table = np.zeros(count, done_rows._FIELDS)
+        table["number"] = np.arange(begin, begin + count)
+        return DoneRows(table, [("t", "q")], np.zeros(count, np.int64))
+
+    backlog = Backlog(write)
+    backlog.add([], rows(0, BOUND))
+    backlog.add([], rows(BOUND, BURST))
+    backlog.write(final=False)
+    assert written == list(range(BURST))
+    backlog.write(final=True)
+    assert written == list(range(BOUND + BURST))
+
+
+def test_rows_that_cannot_be_written_are_counted_one_by_one() -> None:
+    def fail(_some: Sequence[object]) -> int:
+        raise RuntimeError
+
+    backlog = Backlog(fail)
+    table = np.zeros(7, done_rows._FIELDS)
+    backlog.add([], DoneRows(table, [("t", "q")], np.zeros(7, np.int64)))
+    assert backlog.write(final=True) == 7
 
 
 @pytest.mark.parametrize("broken", [False, True])

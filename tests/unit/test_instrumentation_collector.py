@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workers import Scrape
 
+from instrumentation import done_rows
 from instrumentation.attempt import Attempt
 from instrumentation.backlog import Finished, SpanSink
 from instrumentation.carrier import pack
@@ -57,10 +58,10 @@ class Bench:
 
 def done(  # noqa: PLR0913
     *instants: int, task_id: str = "1", outcome: str = SUCCESS, task: str = "t", number: int = 1,
-    counted: bool = True, due: int = 0,
+    counted: bool = True, due: int = 0, parent: str = PARENT,
 ) -> Record:  # fmt: skip
     scheduled, sent, received, started, completed, acked = instants
-    carrier = pack(PARENT, scheduled, sent, due)
+    carrier = pack(parent, scheduled, sent, due)
     return (DONE, task, "q", outcome, task_id, number, carrier, "", 1, received, started, completed,
             acked, None, counted)  # fmt: skip
 
@@ -99,6 +100,26 @@ def test_the_first_that_was_sent_is_so_in_rows_and_beside_them() -> None:
     scrape = bench.scrape((SENT, "t", "q", "1", PARENT, "", 0, later, later + MS, None))
     assert scrape.total("taskqueue_first_sent_timestamp_seconds", task="t") == NOW / SECOND
     assert scrape.total("taskqueue_tasks_sent_total", task="t") == 2
+
+
+def test_rows_and_objects_make_the_same_page() -> None:
+    """Every instant of its own, several tasks: what is read from rows is what objects say."""
+    rows, objects = Bench(), Bench()
+    for number in range(300):
+        step = MS * (1 + number % 9)
+        at = [NOW + number * SECOND // 100 + place * place * step for place in range(6)]
+        parent = f"00-{number + 1:032x}-{'b' * 16}-00"
+        told = done(*at, task_id=f"{number:036}", task=f"t{number % 3}", counted=False,
+                    parent=parent)  # fmt: skip
+        objects.recorder.append(told)
+        one = Attempt.heard(told)
+        one.recorded, one._hand_over = False, rows.recorder.take
+        rows.recorder.uncounted.add(one)
+        one.record()
+    assert len(rows.recorder.done_rows) == 300 * done_rows.SIZE
+    page, other = (b.collector.exposition(openmetrics=True) for b in (rows, objects))
+    assert sorted(page.splitlines()) == sorted(other.splitlines())
+    assert "trace_id" in page
 
 
 def test_end_to_end_counts_from_sent_without_a_schedule_and_never_for_a_retry() -> None:

@@ -1,5 +1,6 @@
 """What becomes a row comes back as it was, and what cannot be one is kept as it is."""
 
+import sys
 import threading
 from typing import Any
 
@@ -19,7 +20,9 @@ ID = "0123abcd-4567-89ef-0123-456789abcdef"
 HEADER = f"00-{'a' * 32}-{'b' * 16}-00"
 
 instants = st.sampled_from([0, 7, NOW, NOW + 5, -3, 2**63 - 1])
-texts = st.sampled_from(["", "t", 'quo"ted', "ü" * 36, ID, ID.replace("0", '"'), "t" * 32])
+texts = st.sampled_from(
+    ["", "t", "x" * 35 + "\0", 'quo"ted', "ü" * 36, ID, ID.replace("0", '"'), "t" * 32]
+)
 carriers = st.one_of(
     texts,
     st.builds(pack, st.just(HEADER), instants.map(abs), instants.map(abs), instants.map(abs)),
@@ -119,7 +122,7 @@ def test_a_start_is_counted_once_whoever_is_first() -> None:
             one.complete()
             one.record()
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     ended = 0
     while worker.is_alive() or len(recorder):
@@ -138,7 +141,7 @@ def test_memory_of_rows_is_given_back() -> None:
             recorder.sent(sent(number))
         assert len(recorder) == 2000
         recorder.drain()
-        assert len(recorder.sent_rows) == 0
+        assert sys.getsizeof(recorder.sent_rows) < 1000
 
 
 def test_what_another_process_told_becomes_a_row_too() -> None:

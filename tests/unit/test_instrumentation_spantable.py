@@ -68,6 +68,15 @@ def test_they_are_the_same(change: Callable[[Attempt], None]) -> None:
     assert max(map(len, map(parse_line, lines))) <= 100
 
 
+def test_the_processes_of_a_pool_share_a_table() -> None:
+    some = attempts(700)
+    for number, one in enumerate(some):
+        one.pid = 4000 + number % 70 if number % 7 else 12_345
+    assert in_tables(some) == 700
+    lines = [line for line, _ in spans.lines(some, "celery", {})]
+    assert spans_of(lines) == spans_of(single(some))
+
+
 def sampled(attempt: Attempt) -> None:
     attempt.carrier = pack(sender_ids(1.0)[0], 0, NOW)
 
@@ -96,12 +105,18 @@ def placeholder(attempt: Attempt) -> None:
     attempt.task = "t" * 32
 
 
+def absent_instant(attempt: Attempt) -> None:
+    unscheduled(attempt)
+    attempt.queue = "q9000000000000000001"
+
+
 def no_id(attempt: Attempt) -> None:
     attempt.task_id = ""
 
 
 @pytest.mark.parametrize(
-    "change", [sampled, delayed, failed, retried, early, quoted, placeholder, no_id]
+    "change",
+    [sampled, delayed, failed, retried, early, quoted, placeholder, absent_instant, no_id],
 )
 def test_what_is_unlike_the_others_is_written_alone(change: Callable[[Attempt], None]) -> None:
     assert in_tables(attempts(200, change)) == 0

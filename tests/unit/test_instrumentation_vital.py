@@ -3,8 +3,11 @@
 from instrumentation import vital
 from instrumentation.attempt import Attempt
 from instrumentation.carrier import pack
+from instrumentation.done_rows import DoneRows, read_attempts
 from instrumentation.records import FAILURE, SENT, SUCCESS, Record
 
+NOW = 1_800_000_000_000_000_000
+PARENT = f"00-{'a' * 32}-{'b' * 16}-00"
 ERROR = ("ValueError", "no", "stack")
 
 
@@ -40,3 +43,29 @@ def test_few_records_are_all_vital() -> None:
     one = done(1)
     assert vital.split([]) == ([], [])
     assert vital.split([one]) == ([one], [])
+
+
+def in_rows(some: list[Attempt]) -> DoneRows:
+    for number, one in enumerate(some):
+        sent = NOW + number
+        one.task, one.queue, one.task_id = "t", "q", f"{number:036}"
+        one.completed += sent
+        one.carrier, one.started = pack(PARENT, 0, sent), sent
+    rows, unlike = read_attempts(some)
+    assert not unlike
+    return rows
+
+
+def test_the_slowest_are_found_in_rows_and_beside_them() -> None:
+    quick, slow = [done(1 + n % 7) for n in range(3000)], [done(1000 + n) for n in range(15)]
+    rows = in_rows([*quick[:1000], *slow, *quick[1000:]])
+    beside = [done(2000 + n) for n in range(5)]
+    failed = done(1, FAILURE)
+    kept, (*others, rest) = vital.split([rows, *beside, failed, done(1)])
+    ids = {one.task_id for one in kept if isinstance(one, Attempt)} - {""}
+    assert ids == {one.task_id for one in slow}
+    assert [one for one in kept if one in [*beside, failed]] == [*beside, failed]
+    assert len(kept) == 21
+    assert len(others) == 1
+    assert isinstance(rest, DoneRows)
+    assert rest.size() == 3000
