@@ -85,10 +85,9 @@ class Attempt:
                 wrong = [UNREADABLE] if header else []
                 self.carrier = ";".join([parent.traceparent(), *instants, *wrong])
         if not self.span_id:
-            if self.recorded:
-                return parent
-            self.span_id = new_span_id()
-            if self.recorded:  # meanwhile, by another thread: perhaps without it
+            if not self.recorded:
+                self.span_id = new_span_id()
+            if self.recorded:  # or was meanwhile, by another thread: perhaps without it
                 return parent
         return parent._replace(span_id=self.span_id)
 

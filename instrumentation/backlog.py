@@ -11,16 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from instrumentation.attempt import Attempt
-from instrumentation.done_rows import DoneRows
 from instrumentation.once import Once
 from instrumentation.records import Record
-from instrumentation.sent_rows import SentRows
+from instrumentation.rows import Rows
 
 _log = logging.getLogger(__name__)
 _CALM = 500  # new records since the last look that are no load: writing their spans takes 2 ms
 _MOST_WAITING = 20_000  # 4 MB of rows, or 12 of attempts
 
-type Rows = DoneRows | SentRows
 #: A SENT record, an attempt that is complete, or many of them.
 type Finished = Record | Attempt | Rows
 #: What was drained at one time.
@@ -41,9 +39,11 @@ class Backlog:
 
     def add(self, records: Sequence[Record | Attempt], *tables: Rows) -> None:
         """Take new records, one by one and in rows."""
+        together: tuple[Together, ...] = (records, *tables)
+        new = [some for some in together if some]
         with self._lock:
-            self._waiting += [records, *tables]
-            self._new += sum(map(_size, [records, *tables]))
+            self._waiting += new
+            self._new += sum(map(len, new))
 
     def write(self, *, final: bool) -> int:
         """Write the records whose time has come; return how many spans were dropped."""
@@ -58,22 +58,18 @@ class Backlog:
     def _due(self, *, final: bool) -> tuple[int, list[Finished]]:
         with self._lock:
             calm = final or self._new <= _CALM
-            due = max(0, sum(map(_size, self._waiting)) - (0 if calm else _MOST_WAITING))
+            due = max(0, sum(map(len, self._waiting)) - (0 if calm else _MOST_WAITING))
             self._new, left = 0, due
             ready: list[Finished] = []
             while left:
                 some = self._waiting.popleft()
-                if _size(some) > left:
+                if len(some) > left:
                     self._waiting.appendleft(_part(some, slice(left, None)))
                     some = _part(some, slice(left))
-                left -= _size(some)
-                ready += [some] if isinstance(some, (DoneRows, SentRows)) else some
+                left -= len(some)
+                ready += [some] if isinstance(some, Rows) else some
             return due, ready
 
 
-def _size(some: Together) -> int:
-    return some.size() if isinstance(some, (DoneRows, SentRows)) else len(some)
-
-
 def _part(some: Together, part: slice) -> Together:
-    return some.where(part) if isinstance(some, (DoneRows, SentRows)) else some[part]
+    return some.where(part) if isinstance(some, Rows) else some[part]

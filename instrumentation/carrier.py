@@ -28,7 +28,7 @@ _INSTANT = re.compile("[0-8]?[0-9]{1,18}")  # below 9e18: it fits into 63 bits
 _INSTANTS = 3
 
 # Carriers of our own senders are all of one length, so that numpy reads a batch of them as a table.
-_UNKNOWN = "0" * 19  # as many digits as an instant has from 2001 to 2286
+NO_INSTANT = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
 _FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}"
 #: Of a carrier of our own senders.
@@ -52,7 +52,7 @@ type Table = NDArray[np.uint8]
 
 def pack(traceparent: str, scheduled: int, sent: int, due: int = 0) -> str:
     """Write a carrier."""
-    return f"{traceparent};{scheduled or _UNKNOWN};{sent or _UNKNOWN};{due or _UNKNOWN}"
+    return f"{traceparent};{scheduled or NO_INSTANT};{sent or NO_INSTANT};{due or NO_INSTANT}"
 
 
 def is_sampled(carrier: str) -> bool:

@@ -112,7 +112,7 @@ class Collector:
         heard, lost = ([Attempt.heard(r) for r in by_kind[kind]] for kind in (DONE, LOST))
         ended += heard
         ended += self._children.settle(by_kind[STARTED], heard, lost, final=final)
-        batches = [done.batch()] if done.size() else []
+        batches = [done.batch()] if done else []
         batches += [finished.read(ended)] if ended else []
         self._count_starts(by_kind[STARTED], batches)
         self._account_sent(by_kind[SENT], sent)

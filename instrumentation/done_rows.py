@@ -2,19 +2,22 @@
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instrumentation import carrier
 from instrumentation.attempt import Attempt
-from instrumentation.finished import Batch, Instants, Labels, Stages
-from instrumentation.records import SUCCESS
+from instrumentation.finished import Batch, Labels, Stages
+from instrumentation.records import DONE, SUCCESS
 from instrumentation.rows import (
     NINETEEN_DIGITS,
     UUID,
+    Kind,
     Numbers,
+    Rows,
     Table,
     are_plain,
     groups,
@@ -22,9 +25,6 @@ from instrumentation.rows import (
     text,
     texts,
 )
-
-#: A task and its queue.
-type Kind = tuple[str, str]
 
 _SPAN_ID = 16
 _FIELDS = np.dtype([
@@ -38,12 +38,11 @@ SIZE = _FIELDS.itemsize
 _TEXTS = ("task_id", "carrier", "span_id")
 _NUMBERS = [name for name in _FIELDS.fields or () if name not in _TEXTS]
 _ZERO = ord("0")
-_NOT_DELAYED = "0" * 19
 # Which of the instants are known that need not be.
 HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
 
 
-def write(attempt: Attempt, kinds: Numbers[Kind]) -> bytes | None:
+def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
     """Write an attempt as a row; None where it has more to tell, or ids of another length.
 
     More to tell has one that is sampled, or that its sender wanted to wait.
@@ -55,7 +54,7 @@ def write(attempt: Attempt, kinds: Numbers[Kind]) -> bytes | None:
         or len(attempt.task_id) != UUID
         or len(attempt.carrier) != carrier.LENGTH
         or attempt.carrier[carrier.SAMPLED] != "0"
-        or attempt.carrier[carrier.DUE] != _NOT_DELAYED
+        or attempt.carrier[carrier.DUE] != carrier.NO_INSTANT
     ):
         return None
     try:
@@ -69,25 +68,16 @@ def write(attempt: Attempt, kinds: Numbers[Kind]) -> bytes | None:
         return None
 
 
-class DoneRows(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class DoneRows(Rows):
     """Some rows, of which each has a readable carrier and instants of 19 digits."""
 
-    table: Table
-    kinds: Sequence[Kind]
     #: Which instants each has.
     known: NDArray[np.int64]
 
-    def size(self) -> int:
-        """Return how many attempts these are."""
-        return len(self.table)
-
-    def where(self, selected: Any) -> "DoneRows":
+    def where(self, selected: Any) -> Self:
         """Return some of them."""
-        return DoneRows(self.table[selected], self.kinds, self.known[selected])
-
-    def instants(self, name: str) -> Instants:
-        """Return one instant of each."""
-        return np.ascontiguousarray(self.table[name])
+        return replace(super().where(selected), known=self.known[selected])
 
     def batch(self) -> Batch:
         """Return what metrics need of them."""
@@ -117,7 +107,7 @@ class DoneRows(NamedTuple):
         return list(_attempts(self.table, self.kinds))
 
 
-def read(packed: bytes, kinds: Numbers[Kind]) -> tuple[DoneRows, list[Attempt]]:
+def read(packed: bytes, kinds: Numbers) -> tuple[DoneRows, list[Attempt]]:
     """Read rows; what is unlike the others comes as attempts."""
     table, names = np.frombuffer(packed, _FIELDS), list(kinds)
     known = _known(table, np.ascontiguousarray(table["carrier"]))
@@ -129,7 +119,7 @@ def read(packed: bytes, kinds: Numbers[Kind]) -> tuple[DoneRows, list[Attempt]]:
 
 def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]:
     """Make rows of those attempts that can be."""
-    kinds: Numbers[Kind] = numbers()
+    kinds: Numbers = numbers()
     packed, others = bytearray(), []
     for attempt in attempts:
         if row := write(attempt, kinds):
@@ -151,9 +141,7 @@ def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
     }
     plain = (
         carrier.are_ours(carriers)
-        & (carriers[:, carrier.SAMPLED] == _ZERO)
         & (carriers[:, carrier.SENT.start] != _ZERO)
-        & carrier.each(carriers[:, carrier.DUE] == _ZERO)
         & np.logical_and.reduce([yes | no for yes, no in known.values()])
         & (table["started"] >= NINETEEN_DIGITS)
         & (table["completed"] >= NINETEEN_DIGITS)
@@ -165,12 +153,11 @@ def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
 def _attempts(table: Table, kinds: Sequence[Kind]) -> Iterator[Attempt]:
     columns = (table[name].tolist() for name in _NUMBERS)
     ids = (texts(np.ascontiguousarray(table[name])) for name in _TEXTS)
-    for kind, pid, number, counted, *row in zip(*columns, *ids, strict=True):
-        attempt = Attempt()
-        attempt.task, attempt.queue = kinds[kind]
-        attempt.outcome, attempt.recorded = SUCCESS, True
-        attempt.pid, attempt.number, attempt.counted = pid, number, counted
-        attempt.received, attempt.started, attempt.completed, attempt.acked = row[:4]
-        attempt.task_id, attempt.carrier = row[4:6]
-        attempt.span_id = row[6].rstrip("\0")
+    for (kind, pid, number, counted, received, started, completed, acked,
+         task_id, carried, span_id) in zip(*columns, *ids, strict=True):  # fmt: skip
+        attempt = Attempt.heard((
+            DONE, *kinds[kind], SUCCESS, task_id, number, carried, span_id.rstrip("\0"), pid,
+            received, started, completed, acked, None, counted,
+        ))  # fmt: skip
+        attempt.recorded = True
         yield attempt

@@ -27,7 +27,7 @@ class Drained(NamedTuple):
 
     def size(self) -> int:
         """Return how many attempts and records these are."""
-        rows = len(self.done_rows) // done_rows.SIZE + len(self.sent_rows) // sent_rows.SIZE
+        rows = _count(self.done_rows, self.sent_rows)
         return len(self.records) + len(self.ended) + rows
 
 
@@ -42,14 +42,14 @@ class Recorder:
     def __init__(self) -> None:
         self._records: list[Record] = []
         self._ended: list[Attempt] = []
-        self.done_rows, self.sent_rows = bytearray(), bytearray()
+        self._done_rows, self._sent_rows = bytearray(), bytearray()
         #: Which names stand in rows as which numbers.
-        self.done_kinds: Numbers[tuple[str, str]] = numbers()
-        self.sent_kinds: Numbers[tuple[str, str]] = numbers()
+        self.done_kinds: Numbers = numbers()
+        self.sent_kinds: Numbers = numbers()
         #: Attempts under way whose start is not counted. Who takes one out decides who counts it.
-        self.uncounted: set[Attempt] = set()
+        self._uncounted: set[Attempt] = set()
         #: Takes an attempt of this process that has ended.
-        self.take: Callable[[Attempt], None] = self._take_attempt
+        self._take: Callable[[Attempt], None] = self._take_attempt
         self._spool = Spool()
         #: Takes any record.
         self.append: Callable[[Record], None] = self._records.append
@@ -60,23 +60,23 @@ class Recorder:
         _write_to_parent_after_fork(weakref.ref(self))
 
     def _begin(self) -> Attempt:
-        attempt = Attempt(self.take)
-        self.uncounted.add(attempt)
+        attempt = Attempt(self._take)
+        self._uncounted.add(attempt)
         return attempt
 
     def _take_attempt(self, attempt: Attempt) -> None:
         try:
-            self.uncounted.remove(attempt)
+            self._uncounted.remove(attempt)
         except KeyError:
             attempt.counted = True
         if row := done_rows.write(attempt, self.done_kinds):
-            self.done_rows.extend(row)
+            self._done_rows.extend(row)
         else:
             self._ended.append(attempt)
 
     def _take_sent(self, record: Record) -> None:
         if row := sent_rows.write(record, self.sent_kinds):
-            self.sent_rows.extend(row)
+            self._sent_rows.extend(row)
         else:
             self._records.append(record)
 
@@ -86,8 +86,8 @@ class Recorder:
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
-        rows = len(self.done_rows) // done_rows.SIZE + len(self.sent_rows) // sent_rows.SIZE
-        return len(self._records) + len(self._ended) + rows + len(self.uncounted)
+        rows = _count(self._done_rows, self._sent_rows)
+        return len(self._records) + len(self._ended) + rows + len(self._uncounted)
 
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.
@@ -96,25 +96,29 @@ class Recorder:
         first, none of them is the acknowledgement of an end that is not here.
         """
         found = Drained(
-            self._records[:], self._ended[:], bytes(self.done_rows), bytes(self.sent_rows)
+            self._records[:], self._ended[:], bytes(self._done_rows), bytes(self._sent_rows)
         )
         del self._records[: len(found.records)]
         del self._ended[: len(found.ended)]
-        del self.done_rows[: len(found.done_rows)]
-        del self.sent_rows[: len(found.sent_rows)]
+        del self._done_rows[: len(found.done_rows)]
+        del self._sent_rows[: len(found.sent_rows)]
         return found._replace(records=found.records + self._starts() + self._spool.drain())
 
     def _starts(self) -> list[Record]:
         """Count the starts of those under way: whoever takes one out of the set counts it."""
         starts = []
-        for attempt in list(self.uncounted):
+        for attempt in list(self._uncounted):
             if attempt.started:
                 try:
-                    self.uncounted.remove(attempt)
+                    self._uncounted.remove(attempt)
                 except KeyError:  # it ended meanwhile
                     continue
                 starts.append(attempt.count_start())
         return starts
+
+
+def _count(done: bytes | bytearray, sent: bytes | bytearray) -> int:
+    return len(done) // done_rows.SIZE + len(sent) // sent_rows.SIZE
 
 
 def _write_to_parent_after_fork(recorder: weakref.ref[Recorder]) -> None:

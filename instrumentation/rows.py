@@ -6,17 +6,20 @@ read, it has left the processor's caches, and the garbage collector has looked a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instrumentation.carrier import each
 
-#: Numbers of what rows name by a number: that of a name is its place among all names.
-type Numbers[Name] = defaultdict[Name, int]
+#: A task and its queue.
+type Kind = tuple[str, str]
+#: What number stands in rows for a kind: its place among all kinds.
+type Numbers = defaultdict[Kind, int]
 #: Rows as numpy reads them, with a field for each column.
 type Table = NDArray[Any]
 
@@ -28,8 +31,28 @@ _PLAIN[0x20:0x80] = True
 _PLAIN[list(b'"\\\x7f')] = False
 
 
-def numbers() -> Numbers[Any]:
-    """Return numbers for names to come. One C call makes a new one: no lock is needed."""
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows, as numpy reads them."""
+
+    table: Table
+    #: What their numbers stand for.
+    kinds: Sequence[Kind]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def where(self, selected: Any) -> Self:
+        """Return some of them."""
+        return replace(self, table=self.table[selected])
+
+    def instants(self, name: str) -> NDArray[np.int64]:
+        """Return one instant of each."""
+        return np.ascontiguousarray(self.table[name])
+
+
+def numbers() -> Numbers:
+    """Return numbers for kinds to come. One C call makes a new one: no lock is needed."""
     return defaultdict(count().__next__)
 
 
@@ -50,8 +73,8 @@ def are_plain(texts: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return each(_PLAIN[texts])
 
 
-def text(characters: Any) -> str:
-    """Return the text in one row of characters."""
+def text(characters: NDArray[np.uint8]) -> str:
+    """Return the text in characters."""
     return str(characters.tobytes(), "ascii")
 
 

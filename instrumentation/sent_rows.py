@@ -2,16 +2,18 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from instrumentation.finished import Instants, Labels
+from instrumentation.finished import Labels
 from instrumentation.records import SENT, Record
 from instrumentation.rows import (
     NINETEEN_DIGITS,
     UUID,
+    Kind,
     Numbers,
+    Rows,
     Table,
     are_plain,
     groups,
@@ -29,7 +31,7 @@ SIZE = _FIELDS.itemsize
 TRACE_ID, SPAN_ID = slice(3, 35), slice(36, 52)
 
 
-def write(record: Any, kinds: Numbers[tuple[str, str]]) -> bytes | None:
+def write(record: Any, kinds: Numbers) -> bytes | None:
     """Write a SENT record as a row; None where it has more to tell, or ids of another length."""
     _, task, queue, task_id, traceparent, parent, scheduled, sent, accepted, error = record
     if parent or error is not None or len(task_id) != UUID or traceparent[53:] != "00":
@@ -43,24 +45,8 @@ def write(record: Any, kinds: Numbers[tuple[str, str]]) -> bytes | None:
         return None
 
 
-class SentRows(NamedTuple):
+class SentRows(Rows):
     """Some rows, with instants of 19 digits."""
-
-    table: Table
-    #: Task and queue.
-    kinds: Sequence[tuple[str, str]]
-
-    def size(self) -> int:
-        """Return how many tasks these are."""
-        return len(self.table)
-
-    def where(self, selected: Any) -> "SentRows":
-        """Return some of them."""
-        return SentRows(self.table[selected], self.kinds)
-
-    def instants(self, name: str) -> Instants:
-        """Return one instant of each."""
-        return np.ascontiguousarray(self.table[name])
 
     def by_labels(self) -> Iterator[tuple[Labels, "SentRows"]]:
         """Yield those of each task and queue."""
@@ -72,7 +58,7 @@ class SentRows(NamedTuple):
         return list(_records(self.table, self.kinds))
 
 
-def read(packed: bytes, kinds: Numbers[tuple[str, str]]) -> tuple[SentRows, list[Record]]:
+def read(packed: bytes, kinds: Numbers) -> tuple[SentRows, list[Record]]:
     """Read rows; what is unlike the others comes as records."""
     table, names = np.frombuffer(packed, _FIELDS), list(kinds)
     scheduled = table["scheduled"]
@@ -87,7 +73,7 @@ def read(packed: bytes, kinds: Numbers[tuple[str, str]]) -> tuple[SentRows, list
     return SentRows(table[good], names), list(_records(table[~good], names))
 
 
-def _records(table: Table, kinds: Sequence[tuple[str, str]]) -> Iterator[Record]:
+def _records(table: Table, kinds: Sequence[Kind]) -> Iterator[Record]:
     instants = (table[name].tolist() for name in ("kind", "scheduled", "sent", "accepted"))
     ids = (texts(np.ascontiguousarray(table[name])) for name in ("task_id", "traceparent"))
     for kind, scheduled, sent, accepted, task_id, traceparent in zip(*instants, *ids, strict=True):

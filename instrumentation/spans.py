@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import batched, chain
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, cast
 
 from instrumentation import finished, spantable
 from instrumentation.attempt import Attempt
-from instrumentation.backlog import Finished, Rows
+from instrumentation.backlog import Finished
 from instrumentation.done_rows import DoneRows, read_attempts
 from instrumentation.ids import new_span_id
 from instrumentation.records import FAILURE, Error, Record
+from instrumentation.rows import Rows
 from instrumentation.sent_rows import SentRows
 
 _INTERNAL, _PRODUCER, _CONSUMER = 1, 4, 5
@@ -56,7 +57,7 @@ def lines(
     attempts: list[Attempt] = []
     tables: list[Rows] = []
     for record in records:
-        if isinstance(record, (DoneRows, SentRows)):
+        if isinstance(record, Rows):
             tables.append(record)
         elif isinstance(record, Attempt):
             attempts.append(record)
@@ -73,7 +74,8 @@ def lines(
             filled, unlike = spantable.fill_done(some, lambda facts: _done(facts, system))
             others += unlike
         else:
-            filled, alone = spantable.fill_sent(some, lambda record: _sent(record, system))
+            rows_sent = cast("SentRows", some)
+            filled, alone = spantable.fill_sent(rows_sent, lambda record: _sent(record, system))
             sent += alone
         for table in filled:
             for at in range(0, len(table), _SPANS_PER_LINE):
@@ -89,9 +91,9 @@ def lines(
 
 def _batches(rows: Rows) -> Iterator[Rows]:
     """Split rows evenly, so that no part is too small for a table."""
-    count = -(-rows.size() // _ATTEMPTS_AT_ONCE)
-    size = -(-rows.size() // (count or 1)) or 1
-    for at in range(0, rows.size(), size):
+    count = -(-len(rows) // _ATTEMPTS_AT_ONCE)
+    size = -(-len(rows) // (count or 1)) or 1
+    for at in range(0, len(rows), size):
         yield rows.where(slice(at, at + size))
 
 

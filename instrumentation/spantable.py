@@ -5,7 +5,7 @@ of a task has the 36 characters of a UUID). So written a span costs less than ha
 comes from whoever writes single spans: there is one encoding and not two.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from instrumentation.done_rows import HAS_ACKED, HAS_RECEIVED, HAS_SCHEDULED, Do
 from instrumentation.finished import Facts, Instants
 from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE, SENT, SUCCESS, Record
-from instrumentation.rows import NINETEEN_DIGITS, UUID, groups
+from instrumentation.rows import NINETEEN_DIGITS, UUID, Rows, groups
 from instrumentation.sent_rows import SPAN_ID, TRACE_ID, SentRows
 
 type Characters = NDArray[np.uint8]
@@ -40,15 +40,8 @@ def fill_done(rows: DoneRows, write: Callable[[Facts], str]) -> tuple[list[Spans
 
     Also return the attempts that are too few of their kind: `write` must see these one by one.
     """
-    tables, others = [], []
-    for members in _alike(rows):
-        some = rows.where(members)
-        table = _done(some, write) if some.size() > _FEW else None
-        if table is None:
-            others += some.attempts()
-        else:
-            tables.append(table)
-    return tables, others
+    tables, few = _fill(rows, _alike(rows), lambda some: _done(some, write))
+    return tables, [attempt for some in few for attempt in some.attempts()]
 
 
 def _alike(rows: DoneRows) -> Iterator[Any]:
@@ -70,16 +63,25 @@ def _alike(rows: DoneRows) -> Iterator[Any]:
 
 def fill_sent(rows: SentRows, write: Callable[[Record], str]) -> tuple[list[Spans], list[Record]]:
     """Return the spans of their senders in the same way."""
-    tables, others = [], []
     kind, scheduled = rows.table["kind"].astype(np.int64), rows.table["scheduled"] > 0
-    for _, members in groups((kind << 1) | scheduled):
+    alike = (members for _, members in groups((kind << 1) | scheduled))
+    tables, few = _fill(rows, alike, lambda some: _sent(some, write))
+    return tables, [record for some in few for record in some.records()]
+
+
+def _fill[Some: Rows](
+    rows: Some, alike: Iterable[Any], table_of: Callable[[Some], Spans | None]
+) -> tuple[list[Spans], list[Some]]:
+    """Make a table of each group of rows; also return the groups that none is made of."""
+    tables, few = [], []
+    for members in alike:
         some = rows.where(members)
-        table = _sent(some, write) if some.size() > _FEW else None
+        table = table_of(some) if len(some) > _FEW else None
         if table is None:
-            others += some.records()
+            few.append(some)
         else:
             tables.append(table)
-    return tables, others
+    return tables, few
 
 
 def _done(rows: DoneRows, write: Callable[[Facts], str]) -> Spans | None:
@@ -111,7 +113,7 @@ def _done(rows: DoneRows, write: Callable[[Facts], str]) -> Spans | None:
         DONE, task, queue, SUCCESS, _TASK_ID, first["number"], _TRACE_ID, _SPAN_ID, _SENDER, "00",
         pid, None, *(instant if str(instant) in columns else 0 for instant in instants),
     )  # fmt: skip
-    return _filled(write(facts), columns, rows.size())
+    return _filled(write(facts), columns, len(rows))
 
 
 def _sent(rows: SentRows, write: Callable[[Record], str]) -> Spans | None:
@@ -130,7 +132,7 @@ def _sent(rows: SentRows, write: Callable[[Record], str]) -> Spans | None:
         SENT, task, queue, _TASK_ID, f"00-{_TRACE_ID}-{_SPAN_ID}-00", "",
         _SCHEDULED if first["scheduled"] else 0, _SENT_AT, _ACCEPTED, None,
     )  # fmt: skip
-    return _filled(write(record), columns, rows.size())
+    return _filled(write(record), columns, len(rows))
 
 
 def _filled(template: str, columns: Mapping[str, Characters], count: int) -> Spans | None:

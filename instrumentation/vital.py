@@ -11,6 +11,7 @@ from instrumentation.backlog import Finished
 from instrumentation.done_rows import DoneRows
 from instrumentation.finished import Batch, Stages
 from instrumentation.records import SUCCESS, Record
+from instrumentation.rows import Rows
 from instrumentation.sent_rows import SentRows
 
 _SLOWEST = 20  # of each drain, which is a second or two
@@ -27,7 +28,7 @@ def split(records: Sequence[Finished]) -> tuple[list[Finished], list[Finished]]:
     for record in records:
         if isinstance(record, SentRows):
             others.append(record)
-        elif not isinstance(record, DoneRows):
+        elif not isinstance(record, Rows):
             (vital if id(record) in slowest or _failed(record) else others).append(record)
     for rows, are_slow in zip(tables, slow_rows, strict=True):
         vital += rows.where(are_slow).attempts()

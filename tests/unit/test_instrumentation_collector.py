@@ -102,6 +102,13 @@ def test_the_first_that_was_sent_is_so_in_rows_and_beside_them() -> None:
     assert scrape.total("taskqueue_tasks_sent_total", task="t") == 2
 
 
+def test_nothing_waits_in_a_process_that_has_nothing_to_do() -> None:
+    bench = Bench()
+    for _ in range(100):
+        bench.collector.drain()
+    assert not bench.collector._backlog._waiting
+
+
 def test_rows_and_objects_make_the_same_page() -> None:
     """Every instant of its own, several tasks: what is read from rows is what objects say."""
     rows, objects = Bench(), Bench()
@@ -113,10 +120,10 @@ def test_rows_and_objects_make_the_same_page() -> None:
                     parent=parent)  # fmt: skip
         objects.recorder.append(told)
         one = Attempt.heard(told)
-        one.recorded, one._hand_over = False, rows.recorder.take
-        rows.recorder.uncounted.add(one)
+        one.recorded, one._hand_over = False, rows.recorder._take
+        rows.recorder._uncounted.add(one)
         one.record()
-    assert len(rows.recorder.done_rows) == 300 * done_rows.SIZE
+    assert len(rows.recorder._done_rows) == 300 * done_rows.SIZE
     page, other = (b.collector.exposition(openmetrics=True) for b in (rows, objects))
     assert sorted(page.splitlines()) == sorted(other.splitlines())
     assert "trace_id" in page

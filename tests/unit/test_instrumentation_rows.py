@@ -105,7 +105,7 @@ def test_the_spans_of_senders_are_the_same_in_rows() -> None:
     for record in records:
         recorder.sent(record)
     rows, alone = sent_rows.read(recorder.drain().sent_rows, recorder.sent_kinds)
-    assert (rows.size(), alone) == (1001, [])
+    assert (len(rows), alone) == (1001, [])
     assert spans_of([rows]) == spans_of(records)
 
 
@@ -129,7 +129,7 @@ def test_a_start_is_counted_once_whoever_is_first() -> None:
         found = recorder.drain()
         rows, unlike = done_rows.read(found.done_rows, recorder.done_kinds)
         assert [*unlike, *found.ended] == []
-        ended += rows.size()
+        ended += len(rows)
         counted += len(found.records) + int((~rows.table["counted"]).sum())
     assert (ended, counted) == (count, count)
 
@@ -141,7 +141,7 @@ def test_memory_of_rows_is_given_back() -> None:
             recorder.sent(sent(number))
         assert len(recorder) == 2000
         recorder.drain()
-        assert sys.getsizeof(recorder.sent_rows) < 1000
+        assert sys.getsizeof(recorder._sent_rows) < 1000
 
 
 def test_what_another_process_told_becomes_a_row_too() -> None:

@@ -68,4 +68,4 @@ def test_the_slowest_are_found_in_rows_and_beside_them() -> None:
     assert len(kept) == 21
     assert len(others) == 1
     assert isinstance(rest, DoneRows)
-    assert rest.size() == 3000
+    assert len(rest) == 3000
