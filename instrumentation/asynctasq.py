@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from functools import lru_cache
+from functools import cache
 from inspect import iscoroutinefunction
 from itertools import count
 from time import time_ns
@@ -50,7 +50,7 @@ with extra("asynctasq", "msgspec"):
     from msgspec import msgpack
 
 from instrumentation.attempt import Attempt, describe
-from instrumentation.carrier import LENGTH, UNREADABLE, is_sampled, pack
+from instrumentation.carrier import LENGTH, SAMPLED, UNREADABLE, is_sampled, pack
 from instrumentation.pool_child import begin_now
 from instrumentation.pool_parent import ask_pool, submitting
 from instrumentation.propagation import (
@@ -71,6 +71,7 @@ if TYPE_CHECKING:  # a pool child imports this module too, and has no use for th
     from instrumentation.telemetry import Telemetry
 
 _MOST_ATTEMPTS = 2**31
+_ZERO = ord("0")
 #: How a carrier stands at the end of a message.
 _KEY = msgpack.encode(CARRIER)
 _BEFORE_CARRIER = _KEY + msgpack.encode(" " * LENGTH)[:-LENGTH]
@@ -137,7 +138,7 @@ def _nanoseconds(seconds: float | None) -> int:
     return 0
 
 
-@lru_cache(maxsize=1024)
+@cache
 def _known(kind: type[BaseTask]) -> tuple[str, bool] | None:
     """Return the name of a class's tasks, and whether they run in the event loop.
 
@@ -204,7 +205,10 @@ def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
     def enter(deserialize: Callable[..., Any]) -> Callable[..., Any]:
         def deserialize_task(self: Worker, message: bytes) -> Any:
             if attempt := arriving.pop(id(message), None):
-                attempt.carrier = _carrier_of(message)
+                if message[-_TAIL:-LENGTH] == _BEFORE_CARRIER:
+                    attempt.carried = message[-LENGTH:]  # cheaper than to see it decoded
+                else:
+                    attempt.carrier = _carrier_of(message)
                 current_task.set(attempt)
             return deserialize(self, message)
 
@@ -214,9 +218,7 @@ def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
 
 
 def _carrier_of(message: bytes) -> str:
-    """Cut the carrier off a message, which is cheaper than to see it decoded."""
-    if message[-_TAIL:-LENGTH] == _BEFORE_CARRIER:
-        return str(message[-LENGTH:], "latin-1")
+    """Return the carrier of a message that does not end with it."""
     if _KEY not in message:
         return ""
     with suppress(Exception):  # whose message that is, who knows
@@ -238,7 +240,9 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         attempt.task, in_loop = _known(type(task)) or _function(task)
         attempt.task_id = str(task._task_id)
         attempt.number = _number(task._current_attempt)
-        if not attempt.carrier:  # a plain sender still says when, if only in microseconds
+        if attempt.carried and attempt.carried[SAMPLED] == _ZERO:  # as nearly always
+            pass
+        elif not attempt.carrier:  # a plain sender still says when, if only in microseconds
             attempt.carrier = pack("", 0, _dispatched(task))
         elif is_sampled(attempt.carrier):
             attempt.enter_live()

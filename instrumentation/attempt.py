@@ -55,14 +55,16 @@ class Attempt:
     """
 
     __slots__ = (
-        "_hand_over", "_live", "_token", "acked", "carrier", "completed", "counted", "error",
-        "number", "outcome", "pid", "queue", "received", "recorded", "span_id", "started", "task",
-        "task_id",
+        "_carrier", "_hand_over", "_live", "_token", "acked", "carried", "completed", "counted",
+        "error", "number", "outcome", "pid", "queue", "received", "recorded", "span_id", "started",
+        "task", "task_id",
     )  # fmt: skip
 
     def __init__(self, hand_over: "Callable[[Attempt], None] | None" = None) -> None:
         self._hand_over = hand_over
-        self.task = self.queue = self.task_id = self.carrier = self.outcome = self.span_id = ""
+        self.task = self.queue = self.task_id = self.outcome = self.span_id = self._carrier = ""
+        #: The carrier as bytes of the message: it is read when somebody asks for it.
+        self.carried = b""
         self.number = 1
         self.received = self.started = self.completed = self.acked = 0
         self.pid = _pid
@@ -71,6 +73,17 @@ class Attempt:
         self.recorded = self.counted = False
         self._live: LiveSpan | None = None
         self._token: tuple[Token[CurrentTask | None], Token[otel_context.Context]] | None = None
+
+    @property
+    def carrier(self) -> str:
+        """What its message carries."""
+        if self.carried:
+            self._carrier, self.carried = str(self.carried, "latin-1"), b""
+        return self._carrier
+
+    @carrier.setter
+    def carrier(self, carrier: str) -> None:
+        self._carrier, self.carried = carrier, b""
 
     def ids(self) -> SpanIds:
         """Return the ids of its CONSUMER span, which are made when somebody asks for them.

@@ -37,7 +37,7 @@ _pack = struct.Struct(f"=iiq?qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
 SIZE = _FIELDS.itemsize
 _TEXTS = ("task_id", "carrier", "span_id")
 _NUMBERS = [name for name in _FIELDS.fields or () if name not in _TEXTS]
-_ZERO = ord("0")
+_ZERO, _NO_INSTANT = ord("0"), carrier.NO_INSTANT.encode()
 # Which of the instants are known that need not be.
 HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
 
@@ -52,17 +52,20 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
         or attempt.outcome != SUCCESS
         or attempt.acked < 0
         or len(attempt.task_id) != UUID
-        or len(attempt.carrier) != carrier.LENGTH
-        or attempt.carrier[carrier.SAMPLED] != "0"
-        or attempt.carrier[carrier.DUE] != carrier.NO_INSTANT
     ):
         return None
     try:
+        carried = attempt.carried or attempt.carrier.encode("ascii")
+        if (
+            len(carried) != carrier.LENGTH
+            or carried[carrier.SAMPLED] != _ZERO
+            or carried[carrier.DUE] != _NO_INSTANT
+        ):
+            return None
         return _pack(
             kinds[attempt.task, attempt.queue], attempt.pid, attempt.number,
             attempt.counted, attempt.received, attempt.started, attempt.completed, attempt.acked,
-            attempt.task_id.encode("ascii"), attempt.span_id.encode("ascii"),
-            attempt.carrier.encode("ascii"),
+            attempt.task_id.encode("ascii"), attempt.span_id.encode("ascii"), carried,
         )  # fmt: skip
     except (UnicodeEncodeError, struct.error):
         return None

@@ -2,7 +2,9 @@
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from instrumentation import done_rows, sent_rows
@@ -14,6 +16,9 @@ from instrumentation.spool import Spool
 #: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
 #: and all of it is still in the processor's caches.
 BATCH = 1024
+#: So many become rows at once. Between two tasks the processor's caches forget what is used once a
+#: task; so tasks only leave what they know, and code that makes rows of many is read once for all.
+_ROWS_AT_ONCE = 32
 
 
 class Drained(NamedTuple):
@@ -34,12 +39,15 @@ class Drained(NamedTuple):
 class Recorder:
     """Collects what happens in this process, and in the children it forks, until it is drained.
 
-    In this process an attempt that has ended becomes a row, and what was sent too; what has more to
-    tell is held as it is. A forked child writes records to the spool. Nothing here blocks, takes a
-    lock or raises into the task.
+    In this process attempts that have ended become rows, some at a time, and what was sent too;
+    what has more to tell is held as it is. A forked child writes records to the spool. Nothing here
+    blocks, takes a lock or raises into the task.
     """
 
     def __init__(self) -> None:
+        #: What has ended or was sent, and is no row yet. Threads take each from there but once.
+        self._new_ended: deque[Attempt] = deque()
+        self._new_sent: deque[Record] = deque()
         self._records: list[Record] = []
         self._ended: list[Attempt] = []
         self._done_rows, self._sent_rows = bytearray(), bytearray()
@@ -48,8 +56,6 @@ class Recorder:
         self.sent_kinds: Numbers = numbers()
         #: Attempts under way whose start is not counted. Who takes one out decides who counts it.
         self._uncounted: set[Attempt] = set()
-        #: Takes an attempt of this process that has ended.
-        self._take: Callable[[Attempt], None] = self._take_attempt
         self._spool = Spool()
         #: Takes any record.
         self.append: Callable[[Record], None] = self._records.append
@@ -60,25 +66,42 @@ class Recorder:
         _write_to_parent_after_fork(weakref.ref(self))
 
     def _begin(self) -> Attempt:
-        attempt = Attempt(self._take)
+        if len(self._new_ended) >= _ROWS_AT_ONCE:
+            self._write_done_rows()
+        attempt = Attempt(self._new_ended.append)
         self._uncounted.add(attempt)
         return attempt
 
-    def _take_attempt(self, attempt: Attempt) -> None:
-        try:
-            self._uncounted.remove(attempt)
-        except KeyError:
-            attempt.counted = True
-        if row := done_rows.write(attempt, self.done_kinds):
-            self._done_rows.extend(row)
-        else:
-            self._ended.append(attempt)
-
     def _take_sent(self, record: Record) -> None:
-        if row := sent_rows.write(record, self.sent_kinds):
-            self._sent_rows.extend(row)
-        else:
-            self._records.append(record)
+        self._new_sent.append(record)
+        if len(self._new_sent) >= _ROWS_AT_ONCE:
+            self._write_sent_rows()
+
+    def _write_done_rows(self) -> None:
+        rows = []
+        with suppress(IndexError):  # no more
+            while True:
+                attempt = self._new_ended.popleft()
+                try:
+                    self._uncounted.remove(attempt)
+                except KeyError:
+                    attempt.counted = True
+                if row := done_rows.write(attempt, self.done_kinds):
+                    rows.append(row)
+                else:
+                    self._ended.append(attempt)
+        self._done_rows.extend(b"".join(rows))
+
+    def _write_sent_rows(self) -> None:
+        rows = []
+        with suppress(IndexError):  # no more
+            while True:
+                record = self._new_sent.popleft()
+                if row := sent_rows.write(record, self.sent_kinds):
+                    rows.append(row)
+                else:
+                    self._records.append(record)
+        self._sent_rows.extend(b"".join(rows))
 
     def write_to_parent(self) -> None:
         """Record for the process that this one was forked from."""
@@ -86,8 +109,9 @@ class Recorder:
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
+        new = len(self._new_sent)  # the attempts are among those uncounted
         rows = _count(self._done_rows, self._sent_rows)
-        return len(self._records) + len(self._ended) + rows + len(self._uncounted)
+        return new + len(self._records) + len(self._ended) + rows + len(self._uncounted)
 
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.
@@ -95,6 +119,8 @@ class Recorder:
         The order matters: a task ends before it is acknowledged, so with the parent's records read
         first, none of them is the acknowledgement of an end that is not here.
         """
+        self._write_done_rows()
+        self._write_sent_rows()
         found = Drained(
             self._records[:], self._ended[:], bytes(self._done_rows), bytes(self._sent_rows)
         )

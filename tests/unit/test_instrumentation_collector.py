@@ -120,7 +120,7 @@ def test_rows_and_objects_make_the_same_page() -> None:
                     parent=parent)  # fmt: skip
         objects.recorder.append(told)
         one = Attempt.heard(told)
-        one.recorded, one._hand_over = False, rows.recorder._take
+        one.recorded, one._hand_over = False, rows.recorder._new_ended.append
         rows.recorder._uncounted.add(one)
         one.record()
     assert len(rows.recorder._done_rows) == 300 * done_rows.SIZE
