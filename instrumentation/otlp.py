@@ -53,8 +53,8 @@ class HttpSink(QueuedSink):
         if transport.compressed:
             self._headers["Content-Encoding"] = "gzip"
 
-    def deliver(self, line: str) -> None:
-        body = gzip.compress(line.encode(), 1) if self._transport.compressed else line.encode()
+    def deliver(self, line: bytes) -> None:
+        body = gzip.compress(line, 1) if self._transport.compressed else line
         request = Request(self._url, body, self._headers, method="POST")  # noqa: S310 - see _opener
         with self._opener.open(request, timeout=self._transport.timeout_seconds) as answer:
             answer.read()

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from instrumentation.sinks import QueuedSink
+from instrumentation.sinks import Line, QueuedSink
 
 #: A batch processor exports 512 spans at once and keeps 2048: so many at a time never overflow it.
 _SPANS_AT_ONCE = 512
@@ -46,10 +46,10 @@ class ProviderSink(QueuedSink):
     def wanted(self) -> bool:
         return self._find() is not None
 
-    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
+    def write(self, lines: Iterable[Line], *, vital: bool = False) -> int:
         return super().write(lines if self.wanted() else (), vital=vital)
 
-    def deliver(self, line: str) -> None:
+    def deliver(self, line: bytes) -> None:
         provider: Any = self._find()
         if not hasattr(provider, "_active_span_processor"):
             raise TypeError(f"{type(provider).__name__} is not a tracer provider of the SDK")
@@ -61,7 +61,7 @@ class ProviderSink(QueuedSink):
                 raise RuntimeError("the tracer provider is shut down, or its exporter hangs")
 
 
-def readable_spans(line: str, resource: Resource) -> Iterator[ReadableSpan]:
+def readable_spans(line: bytes, resource: Resource) -> Iterator[ReadableSpan]:
     """Read a line of OTLP/JSON as the SDK's spans, of a process that `resource` describes."""
     for resource_spans in json.loads(line)["resourceSpans"]:
         for scope_spans in resource_spans["scopeSpans"]:

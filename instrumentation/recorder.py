@@ -109,9 +109,9 @@ class Recorder:
         self.attempt = lambda: SpooledAttempt(self._spool.append)
 
     def __len__(self) -> int:
-        new = len(self._new_sent)  # the attempts are among those uncounted
-        rows = _count(self._done_rows, self._sent_rows)
-        return new + len(self._records) + len(self._ended) + rows + len(self._uncounted)
+        objects = len(self._new_sent) + len(self._records) + len(self._ended)
+        attempts = len(self._uncounted.union(self._new_ended))
+        return objects + attempts + _count(self._done_rows, self._sent_rows)
 
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.

@@ -2,8 +2,8 @@
 
 import logging
 import os
+import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from itertools import batched, groupby
 from math import isfinite
 from pathlib import Path
@@ -75,29 +75,36 @@ class _FileProcessor(SpanProcessor):
         self._exporter = _FileExporter(directory)
         self._owner = os.getpid()
         self._at_once = SimpleSpanProcessor(self._exporter)
-
-    @cached_property
-    def _in_batches(self) -> SpanProcessor:
-        """Made when it is needed, not before a fork: it has a thread."""
-        return BatchSpanProcessor(
-            self._exporter,
-            max_queue_size=_MOST_WAITING,
-            schedule_delay_millis=_BATCH_MILLISECONDS,
-        )
+        #: Made when it is needed, not before a fork: it has a thread.
+        self._in_batches: SpanProcessor | None = None
+        self._making = threading.Lock()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""
-        processor = self._in_batches if os.getpid() == self._owner else self._at_once
-        processor.on_end(span)
+        self._processor().on_end(span)
+
+    def _processor(self) -> SpanProcessor:
+        if os.getpid() != self._owner:
+            return self._at_once
+        with self._making:
+            if self._in_batches is None:
+                self._in_batches = BatchSpanProcessor(
+                    self._exporter,
+                    max_queue_size=_MOST_WAITING,
+                    schedule_delay_millis=_BATCH_MILLISECONDS,
+                )
+            return self._in_batches
 
     def shutdown(self) -> None:
         """Write what waits."""
-        if os.getpid() == self._owner:
+        if self._in_batches and os.getpid() == self._owner:
             self._in_batches.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Write what waits."""
-        return os.getpid() != self._owner or self._in_batches.force_flush(timeout_millis)
+        if self._in_batches and os.getpid() == self._owner:
+            return self._in_batches.force_flush(timeout_millis)
+        return True
 
 
 class _FileExporter(SpanExporter):
@@ -112,14 +119,14 @@ class _FileExporter(SpanExporter):
         return SpanExportResult.FAILURE if dropped else SpanExportResult.SUCCESS
 
 
-def _line(spans: Sequence[ReadableSpan]) -> str:
+def _line(spans: Sequence[ReadableSpan]) -> bytes:
     """Write spans of one provider."""
     scopes = [
         {"scope": {"name": name}, "spans": [_span(span) for span in some]}
         for name, some in groupby(sorted(spans, key=_scope), _scope)
     ]
     resource = {"attributes": _attributes(spans[0].resource.attributes)}
-    return compact({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]})
+    return compact({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}).encode()
 
 
 def _scope(span: ReadableSpan) -> str:

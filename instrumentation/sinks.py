@@ -20,13 +20,17 @@ _MOST_VITAL_LINES = 200  # some 20 MB, where nobody takes them for long
 _SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
 
 
+#: A line of OTLP/JSON, and how many spans it holds.
+type Line = tuple[bytes, int]
+
+
 class LineSink(Protocol):
-    """Takes OTLP/JSON lines, each with its number of spans; returns how many spans it dropped."""
+    """Takes OTLP/JSON lines; returns how many spans it dropped."""
 
     def wanted(self) -> bool:
         """Tell whether anybody wants spans now: if not, none need to be made."""
 
-    def write(self, lines: Iterable[tuple[str, int]]) -> int:
+    def write(self, lines: Iterable[Line]) -> int:
         """Write the lines; never raise."""
 
     def close(self) -> int:
@@ -39,7 +43,7 @@ class NullSink:
     def wanted(self) -> bool:
         return False
 
-    def write(self, lines: Iterable[tuple[str, int]]) -> int:  # noqa: ARG002
+    def write(self, lines: Iterable[Line]) -> int:  # noqa: ARG002
         return 0
 
     def close(self) -> int:
@@ -57,11 +61,11 @@ class FileSink:
     def wanted(self) -> bool:
         return True
 
-    def write(self, lines: Iterable[tuple[str, int]]) -> int:
+    def write(self, lines: Iterable[Line]) -> int:
         dropped = 0
         for line, spans in lines:
             try:
-                self._append(line.encode())
+                self._append(line)
             except OSError as error:
                 dropped += spans
                 self._complain("spans are being dropped: cannot write %s: %s", self._path, error)
@@ -89,8 +93,8 @@ class QueuedSink(ABC):
 
     def __init__(self, close_after_seconds: float = _CLOSE_AFTER_SECONDS) -> None:
         self._close_after_seconds = close_after_seconds
-        self._vital: deque[tuple[str, int]] = deque()
-        self._others: deque[tuple[str, int]] = deque()
+        self._vital: deque[Line] = deque()
+        self._others: deque[Line] = deque()
         self._closing = False
         self._changed = threading.Condition()
         self._dropped = 0
@@ -102,20 +106,20 @@ class QueuedSink(ABC):
         self._thread.start()
 
     @abstractmethod
-    def deliver(self, line: str) -> None:
+    def deliver(self, line: bytes) -> None:
         """Deliver one line, or raise."""
 
     def wanted(self) -> bool:
         return True
 
-    def write(self, lines: Iterable[tuple[str, int]], *, vital: bool = False) -> int:
+    def write(self, lines: Iterable[Line], *, vital: bool = False) -> int:
         for line in lines:
             with self._changed:
                 self._keep(line, vital=vital)
                 self._changed.notify()
         return self._take_dropped()
 
-    def _keep(self, line: tuple[str, int], *, vital: bool) -> None:
+    def _keep(self, line: Line, *, vital: bool) -> None:
         full = len(self._vital) + len(self._others) >= _MOST_QUEUED_LINES
         if vital and full and self._others:
             self._dropped += self._others.popleft()[1]
@@ -135,7 +139,7 @@ class QueuedSink(ABC):
             self._drop(self._others)
         return self._take_dropped()
 
-    def _drop(self, lines: deque[tuple[str, int]]) -> None:
+    def _drop(self, lines: deque[Line]) -> None:
         self._dropped += sum(spans for _, spans in lines)
         lines.clear()
 
@@ -149,7 +153,7 @@ class QueuedSink(ABC):
             while following := self._next():
                 self._try(*following)
 
-    def _next(self) -> tuple[tuple[str, int], bool] | None:
+    def _next(self) -> tuple[Line, bool] | None:
         """Wait for a line; return it, and whether it is vital. None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._vital or self._others or self._closing)
@@ -157,7 +161,7 @@ class QueuedSink(ABC):
                 return self._vital.popleft(), True
             return (self._others.popleft(), False) if self._others else None
 
-    def _try(self, line: tuple[str, int], vital: bool) -> None:  # noqa: FBT001
+    def _try(self, line: Line, vital: bool) -> None:  # noqa: FBT001
         try:
             self.deliver(line[0])
         except Exception as error:  # noqa: BLE001 - whatever it is, the next line gets its chance

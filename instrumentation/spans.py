@@ -48,7 +48,7 @@ def attribute(key: str, value: Value) -> str:
 
 def lines(
     records: Iterable[Finished], system: str, resource: Mapping[str, Value]
-) -> Iterator[tuple[str, int]]:
+) -> Iterator[tuple[bytes, int]]:
     """Write SENT records and attempts as OTLP/JSON lines; yield each with its number of records.
 
     One line is one `TracesData` message of up to 100 records, as OpenTelemetry's file format wants.
@@ -66,9 +66,9 @@ def lines(
     rows, others = read_attempts(attempts)
     tables.append(rows)
     attributes = ",".join(attribute(k, v) for k, v in resource.items())
-    head = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
-    head += '"scope":{"name":"taskscope.instrumentation"},"spans":['
-    tail = "]}]}]}\n"
+    begin = f'{{"resourceSpans":[{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{{'
+    head = f'{begin}"scope":{{"name":"taskscope.instrumentation"}},"spans":['.encode()
+    tail = b"]}]}]}\n"
     for some in chain.from_iterable(map(_batches, tables)):
         if isinstance(some, DoneRows):
             filled, unlike = spantable.fill_done(some, lambda facts: _done(facts, system))
@@ -80,13 +80,13 @@ def lines(
         for table in filled:
             for at in range(0, len(table), _SPANS_PER_LINE):
                 part = table[at : at + _SPANS_PER_LINE]
-                yield head + part.tobytes()[:-1].decode() + tail, len(part)
+                yield b"".join((head, part.reshape(-1)[:-1].data, tail)), len(part)
     texts = chain(
         (_done(facts, system) for facts in finished.facts(others)),
         (_sent(record, system) for record in sent),
     )
     for some_texts in batched(texts, _SPANS_PER_LINE):
-        yield head + ",".join(some_texts) + tail, len(some_texts)
+        yield head + ",".join(some_texts).encode() + tail, len(some_texts)
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:

@@ -26,7 +26,7 @@ from instrumentation.once import Once
 from instrumentation.recorder import Recorder
 from instrumentation.server import Announcement, MetricsServer
 from instrumentation.settings import Environ, read
-from instrumentation.sinks import QueuedSink
+from instrumentation.sinks import Line, QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
@@ -210,7 +210,7 @@ class Telemetry:
         dropped = self._sink.write(self._lines(survivors), vital=True)
         return dropped + self._sink.write(self._lines(others))
 
-    def _lines(self, records: Sequence[Finished]) -> Iterator[tuple[str, int]]:
+    def _lines(self, records: Sequence[Finished]) -> Iterator[Line]:
         return spans.lines(records, self._system, self.resource)
 
 

@@ -9,7 +9,7 @@ from instrumentation.destination import choose, otlp_endpoint
 from instrumentation.otlp import HttpSink
 
 NATIVE: Final = "native"
-_NOTHING: Final = '{"resourceSpans":[]}'
+_NOTHING: Final = b'{"resourceSpans":[]}'
 
 
 def variables(endpoint: str | None) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Where spans go: the standard variables, in their order, before and after the application's."""
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -155,3 +157,35 @@ def test_an_endpoint_that_is_no_url_is_said_and_not_repeated(
     sink = choose({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret@[::1:4318"}, None, "x")
     assert isinstance(sink, NullSink)
     assert caplog.messages == ["spans are not sent: the OTLP endpoint is no URL"]
+
+
+def test_live_spans_are_written_in_batches_and_at_once_in_a_pool_child(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[TracerProvider] = []
+    monkeypatch.setattr(sdk.trace, "set_tracer_provider", made.append)
+    sdk.configure("celery", {"TASKQUEUE_TRACES_DIR": str(tmp_path)})
+    (provider,) = made
+    if not (child := os.fork()):
+        provider.get_tracer("a").start_span("in the child").end()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    (line,) = (tmp_path / "live.jsonl").read_text().splitlines()
+    assert names(line) == {"a": ["in the child"]}
+    for scope, name in (("a", "1"), ("b", "2"), ("a", "3")):
+        provider.get_tracer(scope).start_span(name).end()
+    provider.shutdown()
+    _, batch = (tmp_path / "live.jsonl").read_text().splitlines()
+    assert {scope: sorted(some) for scope, some in names(batch).items()} == {
+        "a": ["1", "3"],
+        "b": ["2"],
+    }
+
+
+def names(line: str) -> dict[str, list[str]]:
+    """The names of the spans in a line, by scope."""
+    (resource,) = json.loads(line)["resourceSpans"]
+    return {
+        some["scope"]["name"]: [span["name"] for span in some["spans"]]
+        for some in resource["scopeSpans"]
+    }

@@ -94,7 +94,7 @@ def sent(number: int, scheduled: int = 0) -> Record:
 
 
 def spans_of(items: list[Any]) -> list[object]:
-    lines = [line for line, _ in spans.lines(items, "celery", {})]
+    lines = [line.decode() for line, _ in spans.lines(items, "celery", {})]
     return sorted((span for line in lines for span in parse_line(line)), key=lambda s: s.span_id)
 
 
@@ -132,6 +132,47 @@ def test_a_start_is_counted_once_whoever_is_first() -> None:
         ended += len(rows)
         counted += len(found.records) + int((~rows.table["counted"]).sum())
     assert (ended, counted) == (count, count)
+
+
+def test_threads_that_make_rows_at_a_time_take_each_attempt_once() -> None:
+    recorder, count, threads = Recorder(), 5_000, 4
+
+    def work() -> None:
+        for number in range(count):
+            one = recorder.attempt()
+            one.task, one.queue, one.task_id, one.carrier = "t", "q", ID, pack(HEADER, 0, NOW)
+            one.number = number + 1
+            one.complete()
+            one.record()
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(recorder) == count * threads
+    found, _ = drained(recorder)
+    numbers = sorted(attempt[5] for attempt in found)
+    assert numbers == sorted(list(range(1, count + 1)) * threads)
+    assert len(recorder) == 0
+
+
+def test_a_carrier_is_the_same_as_text_and_as_bytes_of_the_message() -> None:
+    for text in (pack(HEADER, 0, NOW), pack(HEADER, 5, NOW, NOW), "ü" * 115):
+        recorder = Recorder()
+        for carried in (text, text.encode("latin-1")):
+            one = recorder.attempt()
+            one.task, one.queue, one.task_id = "t", "q", ID
+            if isinstance(carried, bytes):
+                one.carried = carried
+            else:
+                one.carrier = carried
+            one.complete()
+            one.completed = one.started = NOW
+            one.record()
+        (first, second), _ = drained(recorder)
+        assert first == second
+        assert first[6] == text
 
 
 def test_memory_of_rows_is_given_back() -> None:

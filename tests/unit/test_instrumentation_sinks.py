@@ -20,7 +20,7 @@ from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT
 from instrumentation.sinks import FileSink, QueuedSink
 
-LINES = [("one\n", 1), ("two\n", 2)]
+LINES = [(b"one\n", 1), (b"two\n", 2)]
 RECORD = (SENT, "té", "q", "1", f"00-{'a' * 32}-{'b' * 16}-00", "", 0, 1, 2, None)
 
 
@@ -61,7 +61,7 @@ def backend(status: int = 200) -> Iterator[tuple[str, type[Backend]]]:
 def test_lines_are_appended(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "a.jsonl")
     assert sink.write(LINES) == 0
-    assert sink.write([("drei ß\n", 1)]) == 0
+    assert sink.write([("drei ß\n".encode(), 1)]) == 0
     assert (tmp_path / "a.jsonl").read_text() == "one\ntwo\ndrei ß\n"
 
 
@@ -113,21 +113,21 @@ def test_a_backend_that_is_down_costs_spans_only(caplog: pytest.LogCaptureFixtur
 
 def test_vital_lines_go_first_and_take_the_place_of_others() -> None:
     class Slow(QueuedSink):
-        def deliver(self, line: str) -> None:
+        def deliver(self, line: bytes) -> None:
             taken.append(line)
             assert go_on.wait(10)
 
-    taken: list[str] = []
+    taken: list[bytes] = []
     go_on = threading.Event()
     sink = Slow()
-    sink.write([("being delivered", 1)])
+    sink.write([(b"being delivered", 1)])
     eventually(lambda: taken, "the thread is busy")
-    assert sink.write((f"other {n}", 2) for n in range(1000)) == 0
-    assert sink.write([("one too many", 3)]) == 3
-    assert sink.write([("failure", 5), ("slowest", 5)], vital=True) == 4, "two others gave way"
+    assert sink.write((b"other %d" % n, 2) for n in range(1000)) == 0
+    assert sink.write([(b"one too many", 3)]) == 3
+    assert sink.write([(b"failure", 5), (b"slowest", 5)], vital=True) == 4, "two others gave way"
     go_on.set()
     assert sink.close() == 0
-    assert taken[1:4] == ["failure", "slowest", "other 2"]
+    assert taken[1:4] == [b"failure", b"slowest", b"other 2"]
     assert len(taken) == 1001
 
 
@@ -141,7 +141,7 @@ def test_a_refusal_is_a_drop() -> None:
 def test_what_is_vital_is_sent_again_until_the_receiver_recovers(status: int) -> None:
     with backend(status) as (url, handler):
         sink = HttpSink(url, Transport())
-        dropped = sink.write([("failure", 1)], vital=True) + sink.write([("other", 2)])
+        dropped = sink.write([(b"failure", 1)], vital=True) + sink.write([(b"other", 2)])
         eventually(lambda: len(handler.received) > 2, "it is tried again")
         handler.status = 200
         shortest = sinks._SHORTEST_PAUSE_SECONDS
@@ -155,7 +155,7 @@ def test_what_is_vital_waits_for_a_receiver_that_is_not_there_yet() -> None:
     with backend() as (url, _):
         pass
     sink = HttpSink(url, Transport())
-    sink.write([("failure", 1)], vital=True)
+    sink.write([(b"failure", 1)], vital=True)
     assert sink.write([]) == 0
     assert sink.close() == 1, "but not for ever"
 
@@ -165,7 +165,7 @@ def test_of_what_is_vital_only_so_much_waits() -> None:
         pass
     sink = HttpSink(url, Transport())
     most = sinks._MOST_VITAL_LINES
-    dropped = sink.write((("failure", 1) for _ in range(most + 100)), vital=True)
+    dropped = sink.write(((b"failure", 1) for _ in range(most + 100)), vital=True)
     assert 95 <= dropped <= 100, "one is being tried"
     assert dropped + sink.close() == most + 100
 
@@ -173,7 +173,7 @@ def test_of_what_is_vital_only_so_much_waits() -> None:
 def test_what_a_receiver_will_never_take_is_not_sent_again() -> None:
     with backend(status=400) as (url, handler):
         sink = HttpSink(url, Transport())
-        dropped = sink.write([("failure", 2)], vital=True)
+        dropped = sink.write([(b"failure", 2)], vital=True)
         dropped += eventually(lambda: sink.write([]), "it is dropped")
         assert (dropped, len(handler.received)) == (2, 1)
         assert sink.close() == 0
@@ -192,7 +192,7 @@ def test_no_redirection_is_followed(status: int, caplog: pytest.LogCaptureFixtur
 def test_bodies_are_compressed_where_that_is_asked_for() -> None:
     with backend() as (url, handler):
         sink = HttpSink(url, Transport(compressed=True))
-        assert sink.write([("é" * 1000, 1)]) + sink.close() == 0
+        assert sink.write([("é".encode() * 1000, 1)]) + sink.close() == 0
         ((headers, body),) = handler.received
     assert headers["Content-Encoding"] == "gzip"
     assert len(body) < 100
@@ -235,7 +235,7 @@ def test_what_is_sent_makes_no_spans() -> None:
     enabled: list[bool] = []
 
     class Asking(sinks.QueuedSink):
-        def deliver(self, line: str) -> None:  # noqa: ARG002
+        def deliver(self, line: bytes) -> None:  # noqa: ARG002
             enabled.append(is_instrumentation_enabled())
 
     sink = Asking()
@@ -255,7 +255,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     with backend() as (url, handler):
         handler.hold.clear()
         sink = HttpSink(url, Transport(), close_after_seconds=0.05)
-        dropped = sink.write([("x", 1)] * 10)
+        dropped = sink.write([(b"x", 1)] * 10)
         assert dropped >= 7, "one is on its way at most, two wait"
         dropped += sink.close()
         assert dropped >= 9, "what still waits when the process ends is counted"
@@ -264,7 +264,7 @@ def test_a_slow_backend_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_threads_lose_no_count() -> None:
     sink = HttpSink(f"http://127.0.0.1:{free_port()}", Transport())
     counts: list[int] = []
-    lines = [("line", 1)] * 2000
+    lines = [(b"line", 1)] * 2000
     threads = [threading.Thread(target=lambda: counts.append(sink.write(lines))) for _ in range(4)]
     for thread in threads:
         thread.start()

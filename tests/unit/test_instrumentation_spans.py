@@ -45,7 +45,7 @@ def sent(task: str, queue: str, task_id: str, error: Error | None, parent_span: 
 
 
 def lines(*records: Finished, resource: dict[str, spans.Value] | None = None) -> list[str]:
-    return [line for line, _ in spans.lines(records, "celery", resource or {})]
+    return [line.decode() for line, _ in spans.lines(records, "celery", resource or {})]
 
 
 @given(texts, texts, texts, outcomes, errors, st.booleans(), texts)

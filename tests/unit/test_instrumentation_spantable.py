@@ -35,7 +35,7 @@ def attempts(count: int, change: Callable[[Attempt], None] = lambda _: None) -> 
 
 def single(some: list[Attempt]) -> list[str]:
     """Return the lines of each span alone, which no table is made of."""
-    return [line for one in some for line, _ in spans.lines([one], "celery", {})]
+    return [line.decode() for one in some for line, _ in spans.lines([one], "celery", {})]
 
 
 def spans_of(lines: list[str]) -> list[object]:
@@ -63,7 +63,7 @@ def unscheduled(attempt: Attempt) -> None:
 def test_they_are_the_same(change: Callable[[Attempt], None]) -> None:
     some = attempts(700, change)
     assert in_tables(some) == 700
-    lines = [line for line, _ in spans.lines(some, "celery", {})]
+    lines = [line.decode() for line, _ in spans.lines(some, "celery", {})]
     assert spans_of(lines) == spans_of(single(some))
     assert max(map(len, map(parse_line, lines))) <= 100
 
@@ -73,7 +73,7 @@ def test_the_processes_of_a_pool_share_a_table() -> None:
     for number, one in enumerate(some):
         one.pid = 4000 + number % 70 if number % 7 else 12_345
     assert in_tables(some) == 700
-    lines = [line for line, _ in spans.lines(some, "celery", {})]
+    lines = [line.decode() for line, _ in spans.lines(some, "celery", {})]
     assert spans_of(lines) == spans_of(single(some))
 
 
@@ -132,7 +132,7 @@ def test_any_mixture(kinds: list[int]) -> None:
     for one, kind in zip(some, kinds, strict=True):
         KINDS[kind](one)
         one.task = f"task{kind % 3}"
-    mixed = spans_of([line for line, _ in spans.lines(some, "celery", {})])
+    mixed = spans_of([line.decode() for line, _ in spans.lines(some, "celery", {})])
     alone = spans_of(single(some))
     own = {one.span_id for one in some}  # the ids of waits are made as they are written
     assert [s for s in mixed if s.span_id in own] == [s for s in alone if s.span_id in own]

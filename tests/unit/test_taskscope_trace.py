@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Path:
     Dataset(empty, tasks, empty, empty).write(tmp_path / "dataset")
     (tmp_path / "traces").mkdir()
     rows = tasks[tasks["task_id"] == "slow-one"].to_dict("records")
-    text = "".join(line for row in rows for line, _ in lines([_done(row)], "s", {}))
+    text = "".join(line.decode() for row in rows for line, _ in lines([_done(row)], "s", {}))
     (tmp_path / "traces" / "a.jsonl").write_text(text)
     return tmp_path
 
