@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from functools import cache
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from itertools import count
 from time import time_ns
@@ -138,7 +138,7 @@ def _nanoseconds(seconds: float | None) -> int:
     return 0
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _known(kind: type[BaseTask]) -> tuple[str, bool] | None:
     """Return the name of a class's tasks, and whether they run in the event loop.
 
@@ -206,7 +206,7 @@ def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
         def deserialize_task(self: Worker, message: bytes) -> Any:
             if attempt := arriving.pop(id(message), None):
                 if message[-_TAIL:-LENGTH] == _BEFORE_CARRIER:
-                    attempt.carried = message[-LENGTH:]  # cheaper than to see it decoded
+                    attempt.carrier_bytes = message[-LENGTH:]  # cheaper than to see it decoded
                 else:
                     attempt.carrier = _carrier_of(message)
                 current_task.set(attempt)
@@ -240,12 +240,12 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         attempt.task, in_loop = _known(type(task)) or _function(task)
         attempt.task_id = str(task._task_id)
         attempt.number = _number(task._current_attempt)
-        if attempt.carried and attempt.carried[SAMPLED] == _ZERO:  # as nearly always
-            pass
-        elif not attempt.carrier:  # a plain sender still says when, if only in microseconds
-            attempt.carrier = pack("", 0, _dispatched(task))
-        elif is_sampled(attempt.carrier):
-            attempt.enter_live()
+        carried = attempt.carrier_bytes
+        if not carried or carried[SAMPLED] != _ZERO:  # rarely
+            if not attempt.carrier:  # a plain sender still says when, if only in microseconds
+                attempt.carrier = pack("", 0, _dispatched(task))
+            elif is_sampled(attempt.carrier):
+                attempt.enter_live()
         if in_loop:
             attempt.started = time_ns()
         try:

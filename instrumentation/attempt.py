@@ -55,16 +55,16 @@ class Attempt:
     """
 
     __slots__ = (
-        "_carrier", "_hand_over", "_live", "_token", "acked", "carried", "completed", "counted",
-        "error", "number", "outcome", "pid", "queue", "received", "recorded", "span_id", "started",
-        "task", "task_id",
+        "_carrier", "_hand_over", "_live", "_token", "acked", "carrier_bytes", "completed",
+        "counted", "error", "number", "outcome", "pid", "queue", "received", "recorded", "span_id",
+        "started", "task", "task_id",
     )  # fmt: skip
 
     def __init__(self, hand_over: "Callable[[Attempt], None] | None" = None) -> None:
         self._hand_over = hand_over
         self.task = self.queue = self.task_id = self.outcome = self.span_id = self._carrier = ""
-        #: The carrier as bytes of the message: it is read when somebody asks for it.
-        self.carried = b""
+        #: The carrier as it stands in the message: it is read when somebody asks for it.
+        self.carrier_bytes = b""
         self.number = 1
         self.received = self.started = self.completed = self.acked = 0
         self.pid = _pid
@@ -77,13 +77,13 @@ class Attempt:
     @property
     def carrier(self) -> str:
         """What its message carries."""
-        if self.carried:
-            self._carrier, self.carried = str(self.carried, "latin-1"), b""
+        if unread := self.carrier_bytes:
+            self._carrier, self.carrier_bytes = str(unread, "latin-1"), b""
         return self._carrier
 
     @carrier.setter
     def carrier(self, carrier: str) -> None:
-        self._carrier, self.carried = carrier, b""
+        self._carrier, self.carrier_bytes = carrier, b""
 
     def ids(self) -> SpanIds:
         """Return the ids of its CONSUMER span, which are made when somebody asks for them.
@@ -153,9 +153,11 @@ class Attempt:
             self.error = describe(error)
         if self._live is not None:
             self._live.end(error, self.completed)
+            self._live = None
         if self._token is not None:
             current_task.reset(self._token[0])
             otel_context.detach(self._token[1])
+            self._token = None  # it keeps all of the application's context alive
 
     def next_carrier(self, due: int) -> str:
         """Return what a retry's message carries.

@@ -246,7 +246,8 @@ def _timing(run: Callable[..., Any], name: str) -> Callable[..., Any]:
             return run(*args, **kwargs)
         finally:
             # A task may call its own `run` several times: the last to end is the outermost.
-            attempt.completed = time_ns()
+            if not attempt.recorded:
+                attempt.completed = time_ns()
 
     update_wrapper(timed_run, run)
     setattr(timed_run, _OURS, run)

@@ -55,9 +55,10 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
     ):
         return None
     try:
-        carried = attempt.carried or attempt.carrier.encode("ascii")
+        carried = attempt.carrier_bytes or attempt.carrier.encode("ascii")
         if (
             len(carried) != carrier.LENGTH
+            or not carried.isascii()
             or carried[carrier.SAMPLED] != _ZERO
             or carried[carrier.DUE] != _NO_INSTANT
         ):

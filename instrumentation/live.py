@@ -19,6 +19,21 @@ from instrumentation.ids import SpanIds
 _provider: trace.TracerProvider | None = None
 
 
+#: Writes the live spans of this process that have ended and still wait for it.
+_flush: Callable[[], object] = bool
+
+
+def flush_with(write: Callable[[], object]) -> None:
+    """Have `flush` call this from now on."""
+    global _flush  # noqa: PLW0603
+    _flush = write
+
+
+def flush() -> None:
+    """Write the live spans of this process that wait."""
+    _flush()
+
+
 def use(provider: trace.TracerProvider | None) -> Callable[[], None]:
     """Make live spans with `provider` from now on; the result takes that back."""
     global _provider

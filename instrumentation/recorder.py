@@ -1,10 +1,10 @@
 """The hand-over point between tasks and telemetry: what is handed over is never waited for."""
 
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 from instrumentation import done_rows, sent_rows
@@ -16,9 +16,9 @@ from instrumentation.spool import Spool
 #: Once a worker has received so many tasks it pays to drain: numpy's fixed costs are small by then,
 #: and all of it is still in the processor's caches.
 BATCH = 1024
-#: So many become rows at once. Between two tasks the processor's caches forget what is used once a
-#: task; so tasks only leave what they know, and code that makes rows of many is read once for all.
-_ROWS_AT_ONCE = 32
+#: So many become rows at once. What is used once a task has left the processor's caches each time;
+#: so a task only leaves what it knows, and the code that makes rows is read once for several.
+_ROWS_AT_ONCE = 16
 
 
 class Drained(NamedTuple):
@@ -41,11 +41,11 @@ class Recorder:
 
     In this process attempts that have ended become rows, some at a time, and what was sent too;
     what has more to tell is held as it is. A forked child writes records to the spool. Nothing here
-    blocks, takes a lock or raises into the task.
+    raises into the task, or has it wait.
     """
 
     def __init__(self) -> None:
-        #: What has ended or was sent, and is no row yet. Threads take each from there but once.
+        #: What has ended or was sent, and is no row yet.
         self._new_ended: deque[Attempt] = deque()
         self._new_sent: deque[Record] = deque()
         self._records: list[Record] = []
@@ -54,7 +54,10 @@ class Recorder:
         #: Which names stand in rows as which numbers.
         self.done_kinds: Numbers = numbers()
         self.sent_kinds: Numbers = numbers()
-        #: Attempts under way whose start is not counted. Who takes one out decides who counts it.
+        #: Whoever holds it makes rows. A task that does not get it leaves that to others.
+        self._making_rows = threading.Lock()
+        #: Attempts that are no row yet and whose start is not counted. Who takes one out decides
+        #: who counts it.
         self._uncounted: set[Attempt] = set()
         self._spool = Spool()
         #: Takes any record.
@@ -67,7 +70,7 @@ class Recorder:
 
     def _begin(self) -> Attempt:
         if len(self._new_ended) >= _ROWS_AT_ONCE:
-            self._write_done_rows()
+            self._make_rows()
         attempt = Attempt(self._new_ended.append)
         self._uncounted.add(attempt)
         return attempt
@@ -75,33 +78,35 @@ class Recorder:
     def _take_sent(self, record: Record) -> None:
         self._new_sent.append(record)
         if len(self._new_sent) >= _ROWS_AT_ONCE:
-            self._write_sent_rows()
+            self._make_rows()
 
-    def _write_done_rows(self) -> None:
-        rows = []
-        with suppress(IndexError):  # no more
-            while True:
-                attempt = self._new_ended.popleft()
-                try:
-                    self._uncounted.remove(attempt)
-                except KeyError:
-                    attempt.counted = True
-                if row := done_rows.write(attempt, self.done_kinds):
-                    rows.append(row)
-                else:
-                    self._ended.append(attempt)
-        self._done_rows.extend(b"".join(rows))
+    def _make_rows(self) -> None:
+        if self._making_rows.acquire(blocking=False):
+            try:
+                self._make_sent_rows()
+                self._make_done_rows()
+            finally:
+                self._making_rows.release()
 
-    def _write_sent_rows(self) -> None:
-        rows = []
-        with suppress(IndexError):  # no more
-            while True:
-                record = self._new_sent.popleft()
-                if row := sent_rows.write(record, self.sent_kinds):
-                    rows.append(row)
-                else:
-                    self._records.append(record)
-        self._sent_rows.extend(b"".join(rows))
+    def _make_done_rows(self) -> None:
+        for _ in range(len(self._new_ended)):
+            attempt = self._new_ended.popleft()
+            try:
+                self._uncounted.remove(attempt)
+            except KeyError:
+                attempt.counted = True
+            if row := done_rows.write(attempt, self.done_kinds):
+                self._done_rows.extend(row)
+            else:
+                self._ended.append(attempt)
+
+    def _make_sent_rows(self) -> None:
+        for _ in range(len(self._new_sent)):
+            record = self._new_sent.popleft()
+            if row := sent_rows.write(record, self.sent_kinds):
+                self._sent_rows.extend(row)
+            else:
+                self._records.append(record)
 
     def write_to_parent(self) -> None:
         """Record for the process that this one was forked from."""
@@ -119,11 +124,11 @@ class Recorder:
         The order matters: a task ends before it is acknowledged, so with the parent's records read
         first, none of them is the acknowledgement of an end that is not here.
         """
-        self._write_done_rows()
-        self._write_sent_rows()
-        found = Drained(
-            self._records[:], self._ended[:], bytes(self._done_rows), bytes(self._sent_rows)
-        )
+        with self._making_rows:
+            self._make_sent_rows()
+            records = self._records[:]
+            self._make_done_rows()
+            found = Drained(records, self._ended[:], bytes(self._done_rows), bytes(self._sent_rows))
         del self._records[: len(found.records)]
         del self._ended[: len(found.ended)]
         del self._done_rows[: len(found.done_rows)]
@@ -137,7 +142,7 @@ class Recorder:
             if attempt.started:
                 try:
                     self._uncounted.remove(attempt)
-                except KeyError:  # it ended meanwhile
+                except KeyError:  # it became a row meanwhile
                     continue
                 starts.append(attempt.count_start())
         return starts

@@ -2,9 +2,10 @@
 
 import logging
 import os
-import threading
-from collections.abc import Mapping, Sequence
-from itertools import batched, groupby
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby, islice
 from math import isfinite
 from pathlib import Path
 
@@ -12,33 +13,28 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import (
-    BatchSpanProcessor,
-    SimpleSpanProcessor,
-    SpanExporter,
-    SpanExportResult,
-)
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import StatusCode
 
+from instrumentation import live
 from instrumentation.destination import otlp_endpoint
+from instrumentation.once import Once
 from instrumentation.provider import application_provider
 from instrumentation.settings import Environ, resource, spans_wanted
 from instrumentation.sinks import FileSink
 from instrumentation.spans import compact, readable
 
 _log = logging.getLogger(__name__)
-_BATCH_MILLISECONDS = 1_000
-#: More than come in that time: nothing is dropped.
-_MOST_WAITING = 100_000
-_SPANS_PER_LINE = 100
+_MOST_WAITING = 100
+_SPANS_PER_LINE = 20  # their attributes may be long
 _STATUS_CODES = {StatusCode.UNSET: 0, StatusCode.OK: 1, StatusCode.ERROR: 2}
 
 
 def configure(system: str, environ: Environ) -> None:
     """Install a tracer provider whose spans go where the task spans go: OTLP, else a file.
 
-    Only sampled tasks have live spans. They are written in batches; in a pool child, which may be
-    recycled or killed, each at once when it ends if that is to a file.
+    Only sampled tasks have live spans. In a file those of a forked child are written at once when
+    they end, so nothing is lost when it is recycled or killed; others when the task spans are.
     """
     if not spans_wanted(environ) or application_provider():
         return  # tasks keep their ids without a live span, or have the application's
@@ -47,7 +43,8 @@ def configure(system: str, environ: Environ) -> None:
     if endpoint:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     elif directory:
-        provider.add_span_processor(_FileProcessor(Path(directory)))
+        provider.add_span_processor(processor := _FileProcessor(Path(directory)))
+        live.flush_with(processor.force_flush)
     else:
         _warn_of_other_exporters(environ)
         return
@@ -66,57 +63,44 @@ def _warn_of_other_exporters(environ: Environ) -> None:
 
 
 class _FileProcessor(SpanProcessor):
-    """Writes spans that have ended, each at once in forked children.
+    """Writes SDK spans in the same OTLP/JSON lines as the task spans, beside them.
 
-    Elsewhere in batches, from another thread: to write one between two tasks takes 0.2 ms.
+    Several at once: to write one between two tasks takes 0.2 ms. But in a forked child, which may
+    be killed at any moment, each as it ends.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._exporter = _FileExporter(directory)
+        self._sink = FileSink(directory / "live.jsonl")
+        self._complain = Once(_log.exception)
         self._owner = os.getpid()
-        self._at_once = SimpleSpanProcessor(self._exporter)
-        #: Made when it is needed, not before a fork: it has a thread.
-        self._in_batches: SpanProcessor | None = None
-        self._making = threading.Lock()
+        self._waiting: deque[ReadableSpan] = deque()
+        os.register_at_fork(after_in_child=self._waiting.clear)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""
-        self._processor().on_end(span)
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        self._waiting.append(span)
+        if len(self._waiting) >= _MOST_WAITING or os.getpid() != self._owner:
+            self.force_flush()
 
-    def _processor(self) -> SpanProcessor:
-        if os.getpid() != self._owner:
-            return self._at_once
-        with self._making:
-            if self._in_batches is None:
-                self._in_batches = BatchSpanProcessor(
-                    self._exporter,
-                    max_queue_size=_MOST_WAITING,
-                    schedule_delay_millis=_BATCH_MILLISECONDS,
-                )
-            return self._in_batches
-
-    def shutdown(self) -> None:
-        """Write what waits."""
-        if self._in_batches and os.getpid() == self._owner:
-            self._in_batches.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Write what waits."""
-        if self._in_batches and os.getpid() == self._owner:
-            return self._in_batches.force_flush(timeout_millis)
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
+        """Write those that wait."""
+        while some := list(islice(self._taken(), _SPANS_PER_LINE)):
+            try:
+                self._sink.write([(_line(some), len(some))])
+            except Exception:  # noqa: BLE001 - whatever an application puts into its spans
+                self._complain("live spans are being dropped")
         return True
 
+    def _taken(self) -> Iterator[ReadableSpan]:
+        with suppress(IndexError):
+            while True:
+                yield self._waiting.popleft()
 
-class _FileExporter(SpanExporter):
-    """Writes SDK spans in the same OTLP/JSON lines as the task spans, beside them."""
-
-    def __init__(self, directory: Path) -> None:
-        self._sink = FileSink(directory / "live.jsonl")
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        some = batched(spans, _SPANS_PER_LINE)
-        dropped = self._sink.write((_line(each), len(each)) for each in some)
-        return SpanExportResult.FAILURE if dropped else SpanExportResult.SUCCESS
+    def shutdown(self) -> None:
+        """Write those that wait."""
+        self.force_flush()
 
 
 def _line(spans: Sequence[ReadableSpan]) -> bytes:
@@ -139,7 +123,7 @@ def _span(span: ReadableSpan) -> dict[str, object]:
         "traceId": f"{context.trace_id:032x}" if context else "",
         "spanId": f"{context.span_id:016x}" if context else "",
         "parentSpanId": f"{span.parent.span_id:016x}" if span.parent else "",
-        "name": readable(span.name),
+        "name": readable(str(span.name)),
         "kind": span.kind.value + 1,  # OTLP counts from 1, the API from 0
         "startTimeUnixNano": str(span.start_time),
         "endTimeUnixNano": str(span.end_time),
@@ -147,7 +131,7 @@ def _span(span: ReadableSpan) -> dict[str, object]:
         "events": [
             {
                 "timeUnixNano": str(event.timestamp),
-                "name": readable(event.name),
+                "name": readable(str(event.name)),
                 "attributes": _attributes(event.attributes or {}),
             }
             for event in span.events

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as open_latest
 
-from instrumentation import settings, spans, vital
+from instrumentation import live, settings, spans, vital
 from instrumentation.backlog import Finished
 from instrumentation.collector import Collector
 from instrumentation.destination import choose
@@ -195,6 +195,7 @@ class Telemetry:
         """Drain whatever happens: a defect here must neither end the thread nor the process."""
         try:
             self._collector.drain(final=final)
+            live.flush()
             if self._busy and not final:
                 self.serve()  # now there is something to see
         except Exception:  # noqa: BLE001 - that is the point

@@ -123,7 +123,7 @@ def test_rows_and_objects_make_the_same_page() -> None:
         one.recorded, one._hand_over = False, rows.recorder._new_ended.append
         rows.recorder._uncounted.add(one)
         one.record()
-    rows.recorder._write_done_rows()
+    rows.recorder._make_rows()
     assert len(rows.recorder._done_rows) == 300 * done_rows.SIZE
     page, other = (b.collector.exposition(openmetrics=True) for b in (rows, objects))
     assert sorted(page.splitlines()) == sorted(other.splitlines())

@@ -14,6 +14,7 @@ from instrumentation.destination import choose, otlp_endpoint
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.provider import ProviderSink
 from instrumentation.sinks import FileSink, LineSink, NullSink
+from instrumentation.telemetry import Telemetry
 
 BASE, OWN = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -159,13 +160,14 @@ def test_an_endpoint_that_is_no_url_is_said_and_not_repeated(
     assert caplog.messages == ["spans are not sent: the OTLP endpoint is no URL"]
 
 
-def test_live_spans_are_written_in_batches_and_at_once_in_a_pool_child(
+def test_live_spans_are_written_with_the_task_spans_and_at_once_in_a_pool_child(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made: list[TracerProvider] = []
     monkeypatch.setattr(sdk.trace, "set_tracer_provider", made.append)
     sdk.configure("celery", {"TASKQUEUE_TRACES_DIR": str(tmp_path)})
     (provider,) = made
+    provider.get_tracer("a").start_span("before").end()
     if not (child := os.fork()):
         provider.get_tracer("a").start_span("in the child").end()
         os._exit(0)
@@ -174,12 +176,32 @@ def test_live_spans_are_written_in_batches_and_at_once_in_a_pool_child(
     assert names(line) == {"a": ["in the child"]}
     for scope, name in (("a", "1"), ("b", "2"), ("a", "3")):
         provider.get_tracer(scope).start_span(name).end()
-    provider.shutdown()
+    assert len((tmp_path / "live.jsonl").read_text().splitlines()) == 1
+    telemetry = Telemetry("celery", {"OTEL_TRACES_EXPORTER": "none"})
+    telemetry.start()
+    telemetry.close()
     _, batch = (tmp_path / "live.jsonl").read_text().splitlines()
-    assert {scope: sorted(some) for scope, some in names(batch).items()} == {
-        "a": ["1", "3"],
-        "b": ["2"],
-    }
+    assert names(batch) == {"a": ["before", "1", "3"], "b": ["2"]}
+    provider.shutdown()
+    assert len((tmp_path / "live.jsonl").read_text().splitlines()) == 2
+
+
+def test_live_spans_that_wait_are_few_and_one_that_cannot_be_written_stops_no_task(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    made: list[TracerProvider] = []
+    monkeypatch.setattr(sdk.trace, "set_tracer_provider", made.append)
+    sdk.configure("celery", {"TASKQUEUE_TRACES_DIR": str(tmp_path)})
+    tracer = made[0].get_tracer("a")
+    for number in range(sdk._MOST_WAITING + 5):
+        tracer.start_span(str(number)).end()
+    written = (tmp_path / "live.jsonl").read_text().splitlines()
+    assert sum(len(names(line)["a"]) for line in written) == sdk._MOST_WAITING
+    monkeypatch.setattr(sdk, "_line", lambda _: 1 / 0)
+    for _ in range(3):
+        tracer.start_span("odd").end()
+        made[0].force_flush()
+    assert [record.getMessage() for record in caplog.records] == ["live spans are being dropped"]
 
 
 def names(line: str) -> dict[str, list[str]]:

@@ -2,8 +2,11 @@
 
 import sys
 import threading
+import weakref
+from contextvars import ContextVar, copy_context
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from workers import parse_line
@@ -13,7 +16,7 @@ from instrumentation.attempt import Attempt
 from instrumentation.carrier import pack
 from instrumentation.propagation import sender_ids
 from instrumentation.recorder import Recorder
-from instrumentation.records import DONE, SENT, Record
+from instrumentation.records import ACKED, DONE, SENT, Record
 
 NOW = 1_800_000_000_000_000_000
 ID = "0123abcd-4567-89ef-0123-456789abcdef"
@@ -158,13 +161,14 @@ def test_threads_that_make_rows_at_a_time_take_each_attempt_once() -> None:
 
 
 def test_a_carrier_is_the_same_as_text_and_as_bytes_of_the_message() -> None:
-    for text in (pack(HEADER, 0, NOW), pack(HEADER, 5, NOW, NOW), "ü" * 115):
+    usual = pack(HEADER, 0, NOW)
+    for text in (usual, pack(HEADER, 5, NOW, NOW), "ü" * 115, "ü" + usual[1:]):
         recorder = Recorder()
         for carried in (text, text.encode("latin-1")):
             one = recorder.attempt()
             one.task, one.queue, one.task_id = "t", "q", ID
             if isinstance(carried, bytes):
-                one.carried = carried
+                one.carrier_bytes = carried
             else:
                 one.carrier = carried
             one.complete()
@@ -173,6 +177,48 @@ def test_a_carrier_is_the_same_as_text_and_as_bytes_of_the_message() -> None:
         (first, second), _ = drained(recorder)
         assert first == second
         assert first[6] == text
+
+
+@pytest.mark.parametrize("when", ["_make_sent_rows", "_make_done_rows"])
+def test_an_acknowledgement_is_never_drained_before_the_end(
+    monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    recorder = Recorder()
+    attempt, make = recorder.attempt(), getattr(recorder, when)
+
+    def meanwhile() -> None:
+        monkeypatch.setattr(recorder, when, make)
+        attempt.record()
+        recorder.append((ACKED, "id", 1, NOW))
+        make()
+
+    monkeypatch.setattr(recorder, when, meanwhile)
+    first, second = recorder.drain(), recorder.drain()
+    assert (first.ended, second.ended) == ([attempt], [])
+    assert len(first.records) + len(second.records) == 1
+
+
+def test_what_is_over_keeps_nothing_of_the_applications_context() -> None:
+    class Session:
+        pass
+
+    session: ContextVar[Session] = ContextVar("session")
+    recorder = Recorder()
+
+    def run() -> weakref.ref[Session]:
+        session.set(Session())
+        attempt = recorder.attempt()
+        attempt.carrier = pack(HEADER.replace("-00", "-01"), 0, NOW)
+        attempt.enter()
+        attempt.complete()
+        attempt.record()
+        return weakref.ref(session.get())
+
+    context = copy_context()
+    left = context.run(run)
+    del context
+    assert left() is None
+    assert len(recorder) == 1
 
 
 def test_memory_of_rows_is_given_back() -> None:
