@@ -1,8 +1,9 @@
 """Rows: what goes well is kept as bytes of one length, at the end of one buffer.
 
 An object that waits to be read is memory that the task after it cannot use: by the time that it is
-read, it has left the processor's caches, and the garbage collector has looked at it. A row is some
-200 bytes, and numpy reads thousands of them without touching each. Names stand in rows as numbers.
+read, it has left the processor's caches, and the garbage collector has looked at it. A few may, so
+that rows are made of several at once (`recorder`). A row is some 200 bytes, and numpy reads
+thousands of them without touching each. Names stand in rows as numbers.
 """
 
 from collections import defaultdict

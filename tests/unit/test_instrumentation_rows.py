@@ -182,7 +182,9 @@ def test_a_carrier_is_the_same_as_text_and_as_bytes_of_the_message() -> None:
 @pytest.mark.parametrize("step", ["_make_sent_rows", "_make_done_rows"])
 @pytest.mark.parametrize("before", [True, False])
 def test_an_acknowledgement_is_never_drained_before_the_end(
-    monkeypatch: pytest.MonkeyPatch, step: str, before: bool
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    before: bool,  # noqa: FBT001
 ) -> None:
     recorder = Recorder()
     attempt, make = recorder.attempt(), getattr(recorder, step)
