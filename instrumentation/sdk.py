@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -74,7 +75,12 @@ class _FileProcessor(SpanProcessor):
         self._complain = Once(_log.exception)
         self._owner = os.getpid()
         self._waiting: deque[ReadableSpan] = deque()
-        os.register_at_fork(after_in_child=self._waiting.clear)
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._waiting.clear()  # in a child: its parent writes them
+        self._writing = threading.RLock()  # a signal's handler may end a span too
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span."""
@@ -85,12 +91,13 @@ class _FileProcessor(SpanProcessor):
             self.force_flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
-        """Write those that wait."""
-        while some := list(islice(self._taken(), _SPANS_PER_LINE)):
-            try:
-                self._sink.write([(_line(some), len(some))])
-            except Exception:  # noqa: BLE001 - whatever an application puts into its spans
-                self._complain("live spans are being dropped")
+        """Write those that wait; when it returns, no other thread has some in hand either."""
+        with self._writing:
+            while some := list(islice(self._taken(), _SPANS_PER_LINE)):
+                try:
+                    self._sink.write([(_line(some), len(some))])
+                except Exception:  # noqa: BLE001 - whatever an application puts into its spans
+                    self._complain("live spans are being dropped")
         return True
 
     def _taken(self) -> Iterator[ReadableSpan]:
