@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import threading
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from instrumentation import destination, provider, sdk, settings
 from instrumentation.destination import choose, otlp_endpoint
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.provider import ProviderSink
-from instrumentation.sinks import FileSink, LineSink, NullSink
+from instrumentation.sinks import FileSink, Line, LineSink, NullSink
 from instrumentation.telemetry import Telemetry
 
 BASE, OWN = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -203,6 +205,32 @@ def test_live_spans_that_wait_are_few_and_one_that_cannot_be_written_stops_no_ta
         tracer.start_span("odd").end()
         made[0].force_flush()
     assert [record.getMessage() for record in caplog.records] == ["live spans are being dropped"]
+
+
+def test_when_live_spans_are_flushed_no_other_thread_has_some_in_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    processor = sdk._FileProcessor(tmp_path)
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    provider.get_tracer("a").start_span("1").end()
+    writing, go_on, write = threading.Event(), threading.Event(), processor._sink.write
+
+    def slowly(lines: Iterable[Line]) -> int:
+        writing.set()
+        assert go_on.wait(10)
+        return write(lines)
+
+    monkeypatch.setattr(processor._sink, "write", slowly)
+    first, second = (threading.Thread(target=processor.force_flush) for _ in range(2))
+    first.start()
+    assert writing.wait(10)
+    second.start()
+    second.join(0.2)
+    assert second.is_alive(), "it waits for the first"
+    go_on.set()
+    second.join(10)
+    assert len(written(tmp_path)) == 1
 
 
 def written(directory: Path) -> list[str]:
