@@ -50,7 +50,7 @@ with extra("asynctasq", "msgspec"):
     from msgspec import msgpack
 
 from instrumentation.attempt import Attempt, describe
-from instrumentation.carrier import LENGTH, SAMPLED, UNREADABLE, is_sampled, pack
+from instrumentation.carrier import LENGTH, SAMPLED, UNREADABLE, ZERO, is_sampled, pack
 from instrumentation.pool_child import begin_now
 from instrumentation.pool_parent import ask_pool, submitting
 from instrumentation.propagation import (
@@ -71,7 +71,6 @@ if TYPE_CHECKING:  # a pool child imports this module too, and has no use for th
     from instrumentation.telemetry import Telemetry
 
 _MOST_ATTEMPTS = 2**31
-_ZERO = ord("0")
 #: How a carrier stands at the end of a message.
 _KEY = msgpack.encode(CARRIER)
 _BEFORE_CARRIER = _KEY + msgpack.encode(" " * LENGTH)[:-LENGTH]
@@ -241,7 +240,7 @@ def _executing(execute: Callable[..., Any]) -> Callable[..., Any]:
         attempt.task_id = str(task._task_id)
         attempt.number = _number(task._current_attempt)
         carried = attempt.carrier_bytes
-        if not carried or carried[SAMPLED] != _ZERO:  # rarely
+        if not carried or carried[SAMPLED] != ZERO:  # rarely
             if not attempt.carrier:  # a plain sender still says when, if only in microseconds
                 attempt.carrier = pack("", 0, _dispatched(task))
             elif is_sampled(attempt.carrier):

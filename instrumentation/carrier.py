@@ -41,7 +41,8 @@ _BITS = {"0123456789": 3, "abcdef": 2, "-": 4, ";": 8}
 _KINDS = bytes(sum(bits for of, bits in _BITS.items() if chr(code) in of) for code in range(256))
 _WANTED = np.array([{"d": 1, "x": 2, "-": 4, ";": 8}[kind] for kind in _FORM], dtype=np.uint8)
 _NO_ID = np.frombuffer(b"0" * 8, np.uint64)
-_ZERO, _ONE, _NINE = b"019"
+#: Digits as they stand in bytes.
+ZERO, _ONE, _NINE = b"019"
 _NEWLINE = ord("\n")
 _POWERS = 10 ** np.arange(18, -1, -1, dtype=np.int64)
 _LINE = LENGTH + 1
@@ -121,7 +122,7 @@ def read_instants(carriers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
 
 def instants(table: Table) -> NDArray[np.int64]:
     """Return rows of scheduled, sent and due, in Unix nanoseconds."""
-    digits = np.stack([table[:, where] for where in (SCHEDULED, SENT, DUE)]) - _ZERO
+    digits = np.stack([table[:, where] for where in (SCHEDULED, SENT, DUE)]) - ZERO
     return digits @ _POWERS
 
 
@@ -133,7 +134,7 @@ def are_ours(table: Table) -> NDArray[np.bool_]:
     kinds = np.frombuffer(table.tobytes().translate(_KINDS), np.uint8).reshape(-1, LENGTH)
     ours: NDArray[np.bool_] = (
         each(kinds & _WANTED)
-        & each(table[:, (0, 1, SAMPLED - 1)] == _ZERO)
+        & each(table[:, (0, 1, SAMPLED - 1)] == ZERO)
         & (table[:, SAMPLED] <= _ONE)
         & _are_ids(table[:, TRACE_ID])
         & _are_ids(table[:, SENDER])

@@ -37,7 +37,7 @@ _pack = struct.Struct(f"=iiq?qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
 SIZE = _FIELDS.itemsize
 _TEXTS = ("task_id", "carrier", "span_id")
 _NUMBERS = [name for name in _FIELDS.fields or () if name not in _TEXTS]
-_ZERO, _NO_INSTANT = ord("0"), carrier.NO_INSTANT.encode()
+_NO_INSTANT = carrier.NO_INSTANT.encode()
 # Which of the instants are known that need not be.
 HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
 
@@ -59,7 +59,7 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
         if (
             len(carried) != carrier.LENGTH
             or not carried.isascii()
-            or carried[carrier.SAMPLED] != _ZERO
+            or carried[carrier.SAMPLED] != carrier.ZERO
             or carried[carrier.DUE] != _NO_INSTANT
         ):
             return None
@@ -141,11 +141,11 @@ def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
     known = {
         HAS_RECEIVED: (received >= NINETEEN_DIGITS, received == 0),
         HAS_ACKED: (acked >= NINETEEN_DIGITS, acked == 0),
-        HAS_SCHEDULED: (scheduled[:, 0] != _ZERO, carrier.each(scheduled == _ZERO)),
+        HAS_SCHEDULED: (scheduled[:, 0] != carrier.ZERO, carrier.each(scheduled == carrier.ZERO)),
     }
     plain = (
         carrier.are_ours(carriers)
-        & (carriers[:, carrier.SENT.start] != _ZERO)
+        & (carriers[:, carrier.SENT.start] != carrier.ZERO)
         & np.logical_and.reduce([yes | no for yes, no in known.values()])
         & (table["started"] >= NINETEEN_DIGITS)
         & (table["completed"] >= NINETEEN_DIGITS)

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import batched, groupby
 from math import isfinite
 from pathlib import Path
 
@@ -73,12 +73,12 @@ class _FileProcessor(SpanProcessor):
     def __init__(self, directory: Path) -> None:
         self._sink = FileSink(directory / "live.jsonl")
         self._complain = Once(_log.exception)
-        self._owner = os.getpid()
         self._waiting: deque[ReadableSpan] = deque()
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        self._begin(_MOST_WAITING)
+        os.register_at_fork(after_in_child=lambda: self._begin(1))
 
-    def _begin(self) -> None:
+    def _begin(self, at_once: int) -> None:
+        self._at_once = at_once
         self._waiting.clear()  # in a child: its parent writes them
         self._writing = threading.RLock()  # a signal's handler may end a span too
 
@@ -87,13 +87,13 @@ class _FileProcessor(SpanProcessor):
         if span.context is None or not span.context.trace_flags.sampled:
             return
         self._waiting.append(span)
-        if len(self._waiting) >= _MOST_WAITING or os.getpid() != self._owner:
+        if len(self._waiting) >= self._at_once:
             self.force_flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002
         """Write those that wait; when it returns, no other thread has some in hand either."""
         with self._writing:
-            while some := list(islice(self._taken(), _SPANS_PER_LINE)):
+            for some in batched(self._taken(), _SPANS_PER_LINE):
                 try:
                     self._sink.write([(_line(some), len(some))])
                 except Exception:  # noqa: BLE001 - whatever an application puts into its spans
