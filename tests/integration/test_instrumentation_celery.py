@@ -281,7 +281,6 @@ def test_poisoned_headers_do_not_reach_the_task(server: RedisServer, prefork: Wo
 def test_one_trace_and_no_trace_left_behind(
     sender: Sender, prefork: Worker, tmp_path: Path
 ) -> None:
-    sender.telemetry.sample_ratio = 0.0  # a sampled task has more spans
     first = sender.send("parent")
     eventually(lambda: len(_trace(sender, prefork, tmp_path, first)) == 4, "the whole trace")
     send, process, send_ok, process_ok = _trace(sender, prefork, tmp_path, first)

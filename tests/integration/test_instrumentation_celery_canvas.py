@@ -76,9 +76,11 @@ def test_each_link_of_a_chain_is_sent_by_the_one_before(canvas: Canvas) -> None:
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
-def test_members_of_a_group_share_a_trace(canvas: Canvas, ratio: float) -> None:
+def test_members_of_a_group_share_a_trace(
+    canvas: Canvas, ratio: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = canvas.all()
-    canvas.sender.telemetry.sample_ratio = ratio
+    monkeypatch.setattr(canvas.sender.telemetry, "sample_ratio", ratio)
     group_id = str(uuid4())
     members = [canvas.part(), canvas.part(), chain(canvas.part(), canvas.part())]
     group(members, app=canvas.sender.app).apply_async(task_id=group_id)
@@ -105,7 +107,6 @@ def test_a_group_in_a_span_is_part_of_that_trace(canvas: Canvas) -> None:
 
 
 def test_the_body_of_a_chord_belongs_to_the_trace_of_its_header(canvas: Canvas) -> None:
-    canvas.sender.telemetry.sample_ratio = 0.0  # a live span would stand between the two
     known = canvas.all()
     chord([canvas.part(), canvas.part()], canvas.part("where"), app=canvas.sender.app).apply_async()
     spans = canvas.trace(known, 3)

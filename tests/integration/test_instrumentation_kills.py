@@ -32,7 +32,6 @@ def test_each_attempt_is_recorded_once_as_it_ended(
         instrumented_sender("celery", url, tmp_path / "sent") as sender,
         running_worker(tmp_path, url, "celery", *OPTIONS, environ=ENVIRON) as worker,
     ):
-        sender.telemetry.sample_ratio = 0.0
         ids = kill_under_load(sender, worker, book)
         states = eventually(lambda: final_states(url, ids), "Celery is done with every task")
         eventually(lambda: total(worker, STARTED) == total(worker, ENDED), "all is settled")

@@ -182,9 +182,13 @@ def test_publishes_that_fail_are_counted_and_do_not_end_it(
         scrape = g.scrape()
         assert scrape.total("taskqueue_publish_failures_total") == 4
         assert scrape.total("taskqueue_tasks_sent_total") == 2
-        failed = [span for span in g.spans() if span.status == 2]
-        assert len(failed) == 4
-        assert all(span.error["exception.type"] for span in failed)
+
+        def failed() -> list[Span]:
+            return [span for span in g.spans() if span.status == 2]
+
+        eventually(lambda: len(failed()) >= 4, "four spans: they are written after a scrape")
+        assert len(failed()) == 4
+        assert all(span.error["exception.type"] for span in failed())
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
