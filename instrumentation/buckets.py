@@ -15,13 +15,19 @@ BOUNDS_SECONDS: tuple[float, ...] = tuple(float(label) for label in LABELS)
 BOUNDS_NS: NDArray[np.int64] = np.array([round(b * 1e9) for b in BOUNDS_SECONDS], dtype=np.int64)
 
 
-def bin_counts(intervals_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count intervals by bucket, not cumulated; the last of the 190 counts is +Inf.
+def bin_counts(
+    intervals_ns: NDArray[np.int64], codes: NDArray[np.int64], groups: int
+) -> NDArray[np.int64]:
+    """Count the intervals of each group by bucket: a row a group, not cumulated.
 
-    A value equal to a bound belongs to that bound's bucket (`le` means less or equal).
+    `codes` says of each interval which group is its own. The last of a row's 190 counts is +Inf. A
+    value equal to a bound belongs to that bound's bucket (`le` means less or equal).
     """
     positions = np.searchsorted(BOUNDS_NS, intervals_ns, side="left")
-    return np.bincount(positions, minlength=_COUNT + 1).astype(np.int64)
+    if groups > 1:
+        positions += codes * (_COUNT + 1)
+    counts = np.bincount(positions, minlength=groups * (_COUNT + 1))
+    return counts.reshape(groups, -1)
 
 
 def bin_of(interval_ns: int) -> int:

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from instrumentation.attempt import Attempt
 from instrumentation.backlog import Backlog, SpanSink
 from instrumentation.children import Children
 from instrumentation.exemplars import Exemplars
-from instrumentation.finished import Batch, Instants, Labels
+from instrumentation.finished import Batch, Codes, Instants, Labels
 from instrumentation.histogram import Histogram, label_text
 from instrumentation.once import Once
 from instrumentation.recorder import Drained, Recorder
@@ -26,7 +25,6 @@ from instrumentation.records import (
     DONE,
     DROPPED,
     LOST,
-    RETRY,
     SENT,
     STARTED,
     Record,
@@ -40,6 +38,7 @@ _TASK = ("task", "queue")
 _OUTCOME = ("task", "queue", "outcome")
 _IDLE_GAP_NS = 1_000_000_000
 _MOST_UNACKNOWLEDGED = 100_000
+_NEVER = np.iinfo(np.int64).max
 
 
 class Collector:
@@ -129,21 +128,26 @@ class Collector:
         The gauge stays put while tasks keep coming, whoever scrapes and however often, so that a
         long-lived worker shows the first start of its present work and not of its life.
         """
-        starts: defaultdict[Labels, list[Instants]] = defaultdict(list)
+        starts: defaultdict[Labels, list[tuple[int, int]]] = defaultdict(list)
         for task, columns in _columns(records, (1, 2)):
-            starts[task].append(_instants(columns[3]))
-        for labels, at in chain.from_iterable(batch.by_labels() for batch in ended):
-            starts[labels[:2]].append(at.started[(at.started > 0) & ~at.counted])
-        for task, arrays in starts.items():
-            instants = np.concatenate(arrays)
-            if not instants.size:
-                continue
+            starts[task].append((len(columns[3]), min(columns[3])))
+        for batch in ended:
+            at = batch.stages
+            new = (at.started > 0) & ~at.counted
+            codes, started = batch.codes[new], at.started[new]
+            counts = np.bincount(codes, minlength=len(batch.labels)).tolist()
+            firsts = np.full(len(batch.labels), _NEVER)
+            np.minimum.at(firsts, codes, started)
+            for task, count, first in zip(batch.tasks(), counts, firsts.tolist(), strict=True):
+                if count:
+                    starts[task].append((count, first))
+        for task, parts in starts.items():
             running = self._counters["tasks_started"][task] - self._ended[task]
             idle_since = self._gauges["last_completion_timestamp"].get(task, 0)
-            first = int(instants.min())
+            first = min(first for _, first in parts)
             if running <= 0 and first - idle_since > _IDLE_GAP_NS:
                 self._gauges["first_start_timestamp"][task] = first
-            self._counters["tasks_started"][task] += instants.size
+            self._counters["tasks_started"][task] += sum(count for count, _ in parts)
 
     def _count_lost(self, records: int) -> None:
         if records:
@@ -166,8 +170,8 @@ class Collector:
             scheduled, sent, accepted, ok = map(np.concatenate, zip(*columns, strict=True))
             self._counters["tasks_sent"][labels] += int(ok.sum())
             self._counters["publish_failures"][labels] += int((~ok).sum())
-            self._observe("schedule_lag", labels, scheduled, sent)
-            self._observe("publish_duration", labels, sent[ok], accepted[ok])
+            self._observe("schedule_lag", [labels], scheduled, sent)
+            self._observe("publish_duration", [labels], sent[ok], accepted[ok])
             self._earliest("first_sent_timestamp", labels, sent)
             self._latest("last_accepted_timestamp", labels, accepted[ok])
 
@@ -175,20 +179,24 @@ class Collector:
         if done.unreadable and not self._counters["contexts_unreadable"][()]:
             _log.warning("messages came with a trace context that cannot be read; they are counted")
         self._counters["contexts_unreadable"][()] += done.unreadable
-        for labels, at in done.by_labels():
-            task, outcome = labels[:2], labels[2]
-            # A task that waits on purpose may be received before it is due (Celery holds it) or
-            # after (AsyncTasQ's stays in Redis): its waits count from when it was due.
-            early = at.received < at.due
-            self._observe("delay", task, at.sent, at.due)
-            self._observe("broker_wait", task, _later(at.sent, at.due, ~early), at.received)
-            self._observe("prefetch_wait", task, _later(at.received, at.due, early), at.started)
-            self._observe("execution", labels, at.started, at.completed)
-            self._observe("ack", task, at.completed, at.acked)
-            if outcome != RETRY:
-                self._observe("end_to_end", labels, at.wanted(), at.completed)
-            self._ended[task] += int((at.started > 0).sum())
-            self._latest("last_completion_timestamp", task, at.completed)
+        at, labels, codes, tasks = done.stages, done.labels, done.codes, done.tasks()
+        # A task that waits on purpose may be received before it is due (Celery holds it) or after
+        # (AsyncTasQ's stays in Redis): its waits count from when it was due.
+        early = at.received < at.due
+        held, taken = _later(at.sent, at.due, ~early), _later(at.received, at.due, early)
+        self._observe("delay", tasks, at.sent, at.due, codes)
+        self._observe("broker_wait", tasks, held, at.received, codes)
+        self._observe("prefetch_wait", tasks, taken, at.started, codes)
+        self._observe("execution", labels, at.started, at.completed, codes)
+        self._observe("ack", tasks, at.completed, at.acked, codes)
+        self._observe("end_to_end", labels, done.wanted(), at.completed, codes)
+        ended = np.bincount(codes[at.started > 0], minlength=len(tasks)).tolist()
+        latest = np.zeros(len(tasks), dtype=np.int64)
+        np.maximum.at(latest, codes, at.completed)
+        completions = self._gauges["last_completion_timestamp"]
+        for task, count, last in zip(tasks, ended, latest.tolist(), strict=True):
+            self._ended[task] += count
+            completions[task] = max(completions.get(task, 0), last)
 
     def _match_acknowledgements(
         self, ended: list[Attempt], acked: list[Record], *, final: bool
@@ -207,19 +215,29 @@ class Collector:
             if (task_id, number) in self._unacknowledged:
                 matched.append(self._unacknowledged.pop((task_id, number)))
                 matched[-1].acked = instant
-        for labels, at in finished.read(matched).by_labels():
-            self._observe("ack", labels[:2], at.completed, at.acked)
+        done = finished.read(matched)
+        at = done.stages
+        self._observe("ack", done.tasks(), at.completed, at.acked, done.codes)
         complete += matched
         if final or len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
             complete += map(_given_up, self._unacknowledged.values())
             self._unacknowledged.clear()
         return complete
 
-    def _observe(self, stage: str, labels: Labels, begin: Instants, end: Instants) -> None:
-        """Add the intervals whose two instants are both known."""
+    def _observe(
+        self,
+        stage: str,
+        labels: Sequence[Labels],
+        begin: Instants,
+        end: Instants,
+        codes: Codes | None = None,
+    ) -> None:
+        """Add the intervals whose two instants are both known; without codes, of one label set."""
         known = (begin > 0) & (end > 0)
         if known.any():
-            negative = self._histograms[stage].observe(labels, (end - begin)[known])
+            own = np.zeros(len(begin), dtype=np.int64) if codes is None else codes
+            intervals = (end - begin)[known]
+            negative = self._histograms[stage].observe(labels, intervals, own[known])
             self._counters["clock_anomalies"][(stage,)] += negative
 
     def _earliest(self, gauge: str, labels: Labels, instants: Instants) -> None:

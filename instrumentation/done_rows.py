@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from instrumentation import carrier
 from instrumentation.attempt import Attempt
-from instrumentation.finished import Batch, Labels, Stages
+from instrumentation.finished import Batch, Stages
 from instrumentation.records import DONE, SUCCESS
 from instrumentation.rows import (
     NINETEEN_DIGITS,
@@ -20,7 +20,7 @@ from instrumentation.rows import (
     Rows,
     Table,
     are_plain,
-    groups,
+    distinct,
     numbers,
     text,
     texts,
@@ -95,13 +95,10 @@ class DoneRows(Rows):
             completed=self.instants("completed"),
             acked=self.instants("acked"),
             counted=self.table["counted"],
-            place=np.arange(len(self.table)),
         )
-        return Batch(list(self._by_labels()), stages, 0, self._carrier)
-
-    def _by_labels(self) -> Iterator[tuple[Labels, Any]]:
-        for kind, members in groups(self.table["kind"]):
-            yield (*self.kinds[kind], SUCCESS), members
+        kinds, codes = distinct(self.table["kind"])
+        labels = [(*self.kinds[kind], SUCCESS) for kind in kinds]
+        return Batch(labels, codes, stages, 0, self._carrier)
 
     def _carrier(self, place: int) -> str:
         return text(self.table["carrier"][place])

@@ -3,14 +3,13 @@
 Found where attempts are binned, by an argmax a batch: the hot path knows nothing of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from instrumentation.carrier import begin_trace, parse_traceparent
-from instrumentation.finished import Batch, Instants, Labels, Stages
-from instrumentation.records import RETRY
+from instrumentation.finished import Batch, Codes, Instants, Labels
 
 _NS_PER_SECOND = 1_000_000_000
 #: The histograms that have exemplars.
@@ -39,20 +38,18 @@ class Exemplars:
 
     def look(self, batch: Batch) -> None:
         """Take in finished attempts."""
-        for labels, at in batch.by_labels():
-            self._look(labels, at, batch.carrier_of)
-
-    def _look(self, labels: Labels, at: Stages, carrier_of: Callable[[int], str]) -> None:
-        for stage, begin in _begins(labels, at):
+        at = batch.stages
+        for stage, begin in (("execution", at.started), ("end_to_end", batch.wanted())):
             intervals = np.where((begin > 0) & (at.completed > 0), at.completed - begin, -1)
-            slowest = int(intervals.argmax())
-            took = int(intervals[slowest])
-            known = self._slowest.get((stage, labels))
-            if took < 0 or (known and known.interval_ns >= took):
-                continue
-            if trace_id := _trace_id(carrier_of(int(at.place[slowest]))):
-                found = Exemplar(took, trace_id, int(at.completed[slowest]))
-                self._slowest[stage, labels] = found
+            places = _places_of_largest(intervals, batch.codes, len(batch.labels))
+            for labels, place in zip(batch.labels, places, strict=True):
+                took = int(intervals[place])
+                known = self._slowest.get((stage, labels))
+                if took < 0 or (known and known.interval_ns >= took):
+                    continue
+                if trace_id := _trace_id(batch.carrier_of(place)):
+                    found = Exemplar(took, trace_id, int(at.completed[place]))
+                    self._slowest[stage, labels] = found
 
     def take(self) -> Mapping[str, dict[Labels, Exemplar]]:
         """Return what was slowest by histogram and label set, and begin anew."""
@@ -63,11 +60,15 @@ class Exemplars:
         return taken
 
 
-def _begins(labels: Labels, at: Stages) -> Iterator[tuple[str, Instants]]:
-    """Yield from when each histogram's intervals count, as the histograms themselves do."""
-    yield "execution", at.started
-    if labels[2] != RETRY:
-        yield "end_to_end", at.wanted()
+def _places_of_largest(values: Instants, codes: Codes, groups: int) -> list[int]:
+    """Return for each group where its largest value stands, or one of them."""
+    if groups == 1:  # as is usual, and quicker
+        return [int(values.argmax())]
+    largest, places = np.full(groups, -1), np.zeros(groups, dtype=np.int64)
+    np.maximum.at(largest, codes, values)
+    found = np.flatnonzero(values == largest[codes])
+    places[codes[found]] = found
+    return places.tolist()
 
 
 def _trace_id(carrier: str) -> str:

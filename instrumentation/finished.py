@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from instrumentation.attempt import Attempt
 from instrumentation.carrier import read_contexts, read_instants
 from instrumentation.ids import new_span_ids
-from instrumentation.records import DONE
+from instrumentation.records import DONE, RETRY
 
 _LABELS = ("task", "queue", "outcome")
 
 type Instants = NDArray[np.int64]
 type Labels = tuple[str, ...]
+#: Of each of many things, which of some groups it belongs to: the place of that.
+type Codes = NDArray[np.int64]
 #: (DONE, task, queue, outcome, task_id, attempt, trace_id, span_id, sender_span_id, flags, pid,
 #:  error, scheduled, sent, due, received, started, completed, acked): all that its span says.
 type Facts = tuple[Any, ...]
@@ -33,8 +35,6 @@ class Stages(NamedTuple):
     acked: Instants
     #: Where the start is counted already.
     counted: NDArray[np.bool_]
-    #: Where each attempt stands in its batch.
-    place: NDArray[np.int64]
 
     def wanted(self) -> Instants:
         """Return when each was wanted: as scheduled, else when it was due, or sent."""
@@ -44,18 +44,24 @@ class Stages(NamedTuple):
 class Batch(NamedTuple):
     """A batch of finished attempts, as metrics need them."""
 
-    #: Each different task, queue and outcome, with an index that selects its members.
-    groups: Sequence[tuple[Labels, Any]]
+    #: Each different task, queue and outcome.
+    labels: Sequence[Labels]
+    #: Which of them are each attempt's own.
+    codes: Codes
     stages: Stages
     #: Messages whose context could not be read, or only in part.
     unreadable: int
     #: What the message carried of the one in a place.
     carrier_of: Callable[[int], str]
 
-    def by_labels(self) -> Iterator[tuple[Labels, Stages]]:
-        """Yield the instants of the attempts of each task, queue and outcome."""
-        for labels, members in self.groups:
-            yield labels, Stages(*(column[members] for column in self.stages))
+    def wanted(self) -> Instants:
+        """Return from when each one's end-to-end latency counts; 0 where it goes on by a retry."""
+        ends = np.array([outcome != RETRY for *_, outcome in self.labels], dtype=np.bool_)
+        return np.where(ends[self.codes], self.stages.wanted(), 0)
+
+    def tasks(self) -> list[Labels]:
+        """Return task and queue of each of the labels; some may be the same."""
+        return [each[:2] for each in self.labels]
 
 
 def read(attempts: Sequence[Attempt]) -> Batch:
@@ -70,11 +76,9 @@ def read(attempts: Sequence[Attempt]) -> Batch:
         completed=instants(attempts, "completed"),
         acked=instants(attempts, "acked"),
         counted=np.fromiter(map(attrgetter("counted"), attempts), bool, len(attempts)),
-        place=np.arange(len(attempts)),
     )
-    return Batch(
-        list(_grouped(attempts)), stages, unreadable, lambda place: attempts[place].carrier
-    )
+    labels, codes = _labels(attempts)
+    return Batch(labels, codes, stages, unreadable, lambda place: attempts[place].carrier)
 
 
 def instants(attempts: Sequence[Attempt], name: str) -> Instants:
@@ -104,15 +108,8 @@ def span_ids(attempts: Sequence[Attempt]) -> Sequence[str]:
     return [one or new for one, new in zip(known, made, strict=True)] if any(known) else made
 
 
-def _grouped(attempts: Sequence[Attempt]) -> Iterator[tuple[Labels, Any]]:
-    """Yield each different label set, and an index that selects its members from an array."""
-    tasks, queues, outcomes = ({*map(attrgetter(of), attempts)} for of in _LABELS)
-    if len(tasks) == len(queues) == len(outcomes) == 1:  # as is usual, and quicker
-        yield (tasks.pop(), queues.pop(), outcomes.pop()), slice(None)
-        return
-    labels = [(a.task, a.queue, a.outcome) for a in attempts]
-    different = set(labels)
-    numbers = {each: number for number, each in enumerate(different)}
-    codes = np.array([numbers[each] for each in labels], dtype=np.int64)
-    for each, number in numbers.items():
-        yield each, codes == number
+def _labels(attempts: Sequence[Attempt]) -> tuple[list[Labels], Codes]:
+    """Return each different label set, and which is each attempt's own."""
+    labels = list(map(attrgetter(*_LABELS), attempts))
+    numbers = {each: number for number, each in enumerate(dict.fromkeys(labels))}
+    return list(numbers), np.fromiter(map(numbers.__getitem__, labels), np.int64, len(labels))

@@ -4,7 +4,7 @@
 of exposition. Here numpy bins a batch, and everything of a line but its number is made once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from instrumentation.buckets import LABELS, bin_counts, bin_of
 from instrumentation.exemplars import Exemplar
-from instrumentation.finished import Labels
+from instrumentation.finished import Codes, Instants, Labels
 
 _NS_PER_SECOND = 1_000_000_000
 _LOW_BITS = 32
@@ -29,9 +29,16 @@ def label_text(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return ",".join(f'{n}="{escape(v)}"' for n, v in zip(names, values, strict=True))
 
 
-def _exact_sum(values: NDArray[np.int64]) -> int:
-    """Add up without overflow: half a dozen intervals of decades (a wrong clock) exceed 64 bits."""
-    return (int((values >> _LOW_BITS).sum()) << _LOW_BITS) + int((values & _LOW_MASK).sum())
+def _exact_sums(values: Instants, codes: Codes, groups: int) -> list[int]:
+    """Add up each group: half a dozen intervals of decades (a wrong clock) exceed 64 bits.
+
+    In halves, of which a float adds up two million without rounding.
+    """
+    halves = (values >> _LOW_BITS, values & _LOW_MASK)
+    if groups == 1:  # as is usual, and quicker
+        return [(int(halves[0].sum()) << _LOW_BITS) + int(halves[1].sum())]
+    sums = [np.bincount(codes, half, groups).tolist() for half in halves]
+    return [(int(high) << _LOW_BITS) + int(low) for high, low in zip(*sums, strict=True)]
 
 
 class _Series:
@@ -65,19 +72,27 @@ class Histogram:
     label_names: tuple[str, ...]
     _series: dict[tuple[str, ...], _Series] = field(default_factory=dict, repr=False)
 
-    def observe(self, labels: tuple[str, ...], intervals_ns: NDArray[np.int64]) -> int:
-        """Add a batch; return how many intervals were negative.
+    def observe(self, labels: Sequence[Labels], intervals_ns: Instants, codes: Codes) -> int:
+        """Add a batch, each interval to the series of its labels; return how many were negative.
 
         Negative intervals come from clocks that disagree. They are counted in the lowest bucket so
         that no task is lost from the count, and the caller reports them as clock anomalies.
         """
+        counts = bin_counts(intervals_ns, codes, len(labels))
+        sums = _exact_sums(intervals_ns, codes, len(labels))
+        for each, count, sum_ns in zip(labels, counts, sums, strict=True):
+            if count.any():
+                series = self._of(each)
+                series.counts += count
+                series.sum_ns += sum_ns
+        return int((intervals_ns < 0).sum())
+
+    def _of(self, labels: Labels) -> _Series:
         series = self._series.get(labels)
         if series is None:
             series = _Series(self.name, label_text(self.label_names, labels))
             self._series[labels] = series
-        series.counts += bin_counts(intervals_ns)
-        series.sum_ns += _exact_sum(intervals_ns)
-        return int((intervals_ns < 0).sum())
+        return series
 
     def lines(self, exemplars: Mapping[Labels, Exemplar] | None = None) -> Iterator[str]:
         """Write the histogram in the Prometheus text format, a line at a time.

@@ -57,6 +57,14 @@ def numbers() -> Numbers:
     return defaultdict(count().__next__)
 
 
+def distinct(keys: NDArray[Any]) -> tuple[list[int], NDArray[np.int64]]:
+    """Return the different keys, and which of them stands in each place."""
+    if not keys.size or (keys == keys[0]).all():  # as is usual, and quicker
+        return keys[:1].tolist(), np.zeros(len(keys), dtype=np.int64)
+    found, codes = np.unique(keys, return_inverse=True)
+    return found.tolist(), codes
+
+
 def groups(keys: NDArray[Any]) -> Iterator[tuple[int, Any]]:
     """Yield each different key, and an index that selects its members from an array."""
     if not keys.size:

@@ -1,5 +1,6 @@
 """From records to series: exact counts, honest labels, and a page that Prometheus reads."""
 
+import random
 import subprocess
 from collections.abc import Sequence
 
@@ -128,6 +129,38 @@ def test_rows_and_objects_make_the_same_page() -> None:
     page, other = (b.collector.exposition(openmetrics=True) for b in (rows, objects))
     assert sorted(page.splitlines()) == sorted(other.splitlines())
     assert "trace_id" in page
+
+
+def test_many_tasks_at_once_make_the_same_page_as_one_after_the_other() -> None:
+    together, one_by_one = Bench(), Bench()
+    chance = random.Random(5)  # noqa: S311
+    for number in range(400):
+        at = [NOW + number * 10 * MS + place * chance.randrange(MS) for place in range(6)]
+        at = [ns * (place == 4 or chance.random() < 0.8) for place, ns in enumerate(at)]
+        task, counted = f"t{chance.randrange(4)}", number % 7 == 0
+        told = [done(
+            *at, task_id=str(number), task=task, counted=counted,
+            outcome=chance.choice((SUCCESS, RETRY, FAILURE)), due=at[0] + MS * (number % 5 == 0),
+            parent=f"00-{number + 1:032x}-{'b' * 16}-00",
+        )]  # fmt: skip
+        if counted and at[3]:
+            told.append((STARTED, task, "q", at[3], 1, str(number), 1))
+        for record in told:
+            together.recorder.append(record)
+            one_by_one.recorder.append(record)
+        one_by_one.collector.drain()
+    together.collector.drain()
+    page, other = (b.collector.exposition(openmetrics=True) for b in (together, one_by_one))
+    assert sorted(page.splitlines()) == sorted(other.splitlines())
+    assert "trace_id" in page
+
+
+def test_what_never_ran_is_not_taken_for_the_end_of_what_runs() -> None:
+    bench = Bench()
+    bench.scrape((STARTED, "t", "q", NOW, 1, "runs", 1))
+    bench.scrape(done(0, NOW, NOW, 0, NOW, 0, task_id="never", outcome=REVOKED))
+    scrape = bench.scrape((STARTED, "t", "q", NOW + 2 * SECOND, 1, "later", 1))
+    assert scrape.total("taskqueue_first_start_timestamp_seconds") == NOW / SECOND
 
 
 def test_end_to_end_counts_from_sent_without_a_schedule_and_never_for_a_retry() -> None:

@@ -36,7 +36,10 @@ def test_the_layout_is_geometric_from_100_microseconds_to_20_minutes() -> None:
 @given(st.lists(intervals, min_size=1, max_size=4), labels, labels)
 def test_against_a_plain_count(batches: list[list[int]], task: str, queue: str) -> None:
     histogram = Histogram("h_seconds", "Help.", NAMES)
-    negative = sum(histogram.observe((task, queue), np.array(b, np.int64)) for b in batches)
+    negative = sum(
+        histogram.observe([(task, queue)], np.array(b, np.int64), np.zeros(len(b), np.int64))
+        for b in batches
+    )
     everything = [value for batch in batches for value in batch]
     assert negative == sum(value < 0 for value in everything)
     (family,) = text_string_to_metric_families("\n".join(histogram.lines()) + "\n")
@@ -53,6 +56,19 @@ def test_against_a_plain_count(batches: list[list[int]], task: str, queue: str) 
         "h_seconds_count": len(everything),
         "h_seconds_sum": sum(everything) / 10**9,
     }
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), intervals), min_size=1, max_size=6))
+def test_several_series_at_once_are_as_each_alone(parts: list[tuple[str, list[int]]]) -> None:
+    together, alone = (Histogram("h_seconds", "Help.", NAMES[:1]) for _ in range(2))
+    tasks = ["a", "b", "c", "never"]
+    values = np.array([value for _, some in parts for value in some], np.int64)
+    codes = np.array([tasks.index(task) for task, some in parts for _ in some], np.int64)
+    negative = together.observe([(task,) for task in tasks], values, codes)
+    for task, some in parts:
+        alone.observe([(task,)], np.array(some, np.int64), np.zeros(len(some), np.int64))
+    assert negative == (values < 0).sum()
+    assert sorted(together.lines()) == sorted(alone.lines())
 
 
 @given(st.floats(0, 1e6))
