@@ -28,6 +28,8 @@ _INSTANT = re.compile("[0-8]?[0-9]{1,18}")  # below 9e18: it fits into 63 bits
 _INSTANTS = 3
 
 # Carriers of our own senders are all of one length, so that numpy reads a batch of them as a table.
+#: The header of a message without sender.
+NO_SENDER = f"00-{'0' * 32}-{'0' * 16}-00"
 NO_INSTANT = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
 _FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}"
@@ -127,9 +129,9 @@ def instants(table: Table) -> NDArray[np.int64]:
 
 
 def are_ours(table: Table) -> NDArray[np.bool_]:
-    """Tell of each row whether it is a carrier as our own senders write it.
+    """Tell of each row whether it is a carrier as we write it.
 
-    That is: every byte may stand where it does, no id is zero and no instant too late.
+    That is: every byte may stand where it does, the trace's id is not zero and no instant too late.
     """
     kinds = np.frombuffer(table.tobytes().translate(_KINDS), np.uint8).reshape(-1, LENGTH)
     ours: NDArray[np.bool_] = (
@@ -137,10 +139,14 @@ def are_ours(table: Table) -> NDArray[np.bool_]:
         & each(table[:, (0, 1, SAMPLED - 1)] == ZERO)
         & (table[:, SAMPLED] <= _ONE)
         & _are_ids(table[:, TRACE_ID])
-        & _are_ids(table[:, SENDER])
         & each(table[:, (SCHEDULED.start, SENT.start, DUE.start)] < _NINE)  # within 63 bits
     )
     return ours
+
+
+def have_sender(table: Table) -> NDArray[np.bool_]:
+    """Tell of each row whether it names the span that sent it; else a trace began there."""
+    return _are_ids(table[:, SENDER])
 
 
 def _are_ids(digits: Table) -> NDArray[np.bool_]:
@@ -163,7 +169,8 @@ def _table(lines: str, count: int) -> Table | None:
         return None
     whole = np.frombuffer(lines.encode(), np.uint8).reshape(-1, _LINE)
     table = whole[:, :LENGTH]
-    return table if (whole[:, LENGTH] == _NEWLINE).all() and are_ours(table).all() else None
+    alike = (whole[:, LENGTH] == _NEWLINE) & are_ours(table) & have_sender(table)
+    return table if alike.all() else None
 
 
 def _context(carrier: str) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from instrumentation import carrier
 from instrumentation.attempt import Attempt
 from instrumentation.finished import Batch, Stages
+from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE, SUCCESS
 from instrumentation.rows import (
     NINETEEN_DIGITS,
@@ -29,17 +30,21 @@ from instrumentation.rows import (
 _SPAN_ID = 16
 _FIELDS = np.dtype([
     ("kind", np.int32), ("pid", np.int32), ("number", np.int64), ("counted", np.bool_),
+    ("begins", np.bool_),
     ("received", np.int64), ("started", np.int64), ("completed", np.int64), ("acked", np.int64),
     ("task_id", np.uint8, UUID), ("span_id", np.uint8, _SPAN_ID),
     ("carrier", np.uint8, carrier.LENGTH),
 ])  # fmt: skip
-_pack = struct.Struct(f"=iiq?qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
+_pack = struct.Struct(f"=iiq??qqqq{UUID}s{_SPAN_ID}s{carrier.LENGTH}s").pack
 SIZE = _FIELDS.itemsize
 _TEXTS = ("task_id", "carrier", "span_id")
-_NUMBERS = [name for name in _FIELDS.fields or () if name not in _TEXTS]
+_NUMBERS = [name for name in _FIELDS.fields or () if name not in {*_TEXTS, "begins"}]
 _NO_INSTANT = carrier.NO_INSTANT.encode()
-# Which of the instants are known that need not be.
-HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED = 1, 2, 4
+#: Stands for a sender that wrote no header: the trace of its task begins where the row is read.
+_NO_HEADER = carrier.NO_SENDER.encode()
+_NO_INSTANTS = 3 * (b";" + _NO_INSTANT)
+# What is known that need not be.
+HAS_RECEIVED, HAS_ACKED, HAS_SCHEDULED, HAS_SENT, HAS_SENDER = 1, 2, 4, 8, 16
 
 
 def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
@@ -55,7 +60,12 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
     ):
         return None
     try:
-        carried = attempt.carrier_bytes or attempt.carrier.encode("ascii")
+        carried, begins = attempt.carrier_bytes, False
+        if not carried:
+            carried = attempt.carrier.encode("ascii")
+            begins = not carried or carried.startswith(b";")
+            if begins:
+                carried = _NO_HEADER + (carried or _NO_INSTANTS)
         if (
             len(carried) != carrier.LENGTH
             or not carried.isascii()
@@ -64,8 +74,8 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
         ):
             return None
         return _pack(
-            kinds[attempt.task, attempt.queue], attempt.pid, attempt.number,
-            attempt.counted, attempt.received, attempt.started, attempt.completed, attempt.acked,
+            kinds[attempt.task, attempt.queue], attempt.pid, attempt.number, attempt.counted,
+            begins, attempt.received, attempt.started, attempt.completed, attempt.acked,
             attempt.task_id.encode("ascii"), attempt.span_id.encode("ascii"), carried,
         )  # fmt: skip
     except (UnicodeEncodeError, struct.error):
@@ -111,11 +121,21 @@ class DoneRows(Rows):
 def read(packed: bytes, kinds: Numbers) -> tuple[DoneRows, list[Attempt]]:
     """Read rows; what is unlike the others comes as attempts."""
     table, names = np.frombuffer(packed, _FIELDS), list(kinds)
+    if table["begins"].any():
+        table = _with_new_traces(table)
     known = _known(table, np.ascontiguousarray(table["carrier"]))
     good = known >= 0
     if good.all():
         return DoneRows(table, names, known), []
     return DoneRows(table[good], names, known[good]), list(_attempts(table[~good], names))
+
+
+def _with_new_traces(table: Table) -> Table:
+    """Return rows in which those without a trace have one."""
+    table, begin = table.copy(), table["begins"]
+    digits = "".join(new_span_ids(2 * int(begin.sum()))).encode()
+    table["carrier"][begin, carrier.TRACE_ID] = np.frombuffer(digits, np.uint8).reshape(-1, 32)
+    return table
 
 
 def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]:
@@ -133,22 +153,27 @@ def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]
 
 def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
     """Tell which instants each attempt has; -1 for one whose span is not like the others'."""
-    scheduled = carriers[:, carrier.SCHEDULED]
     received, acked = table["received"], table["acked"]
     known = {
         HAS_RECEIVED: (received >= NINETEEN_DIGITS, received == 0),
         HAS_ACKED: (acked >= NINETEEN_DIGITS, acked == 0),
-        HAS_SCHEDULED: (scheduled[:, 0] != carrier.ZERO, carrier.each(scheduled == carrier.ZERO)),
+        HAS_SCHEDULED: _written(carriers[:, carrier.SCHEDULED]),
+        HAS_SENT: _written(carriers[:, carrier.SENT]),
+        HAS_SENDER: (carrier.have_sender(carriers), np.True_),
     }
     plain = (
         carrier.are_ours(carriers)
-        & (carriers[:, carrier.SENT.start] != carrier.ZERO)
         & np.logical_and.reduce([yes | no for yes, no in known.values()])
         & (table["started"] >= NINETEEN_DIGITS)
         & (table["completed"] >= NINETEEN_DIGITS)
         & are_plain(table["task_id"])
     )
     return np.where(plain, sum(bit * yes for bit, (yes, _) in known.items()), -1)
+
+
+def _written(instants: carrier.Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell of each instant whether it has 19 digits, and whether it is not known."""
+    return instants[:, 0] != carrier.ZERO, carrier.each(instants == carrier.ZERO)
 
 
 def _attempts(table: Table, kinds: Sequence[Kind]) -> Iterator[Attempt]:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from instrumentation import carrier
 from instrumentation.attempt import Attempt
-from instrumentation.done_rows import HAS_ACKED, HAS_RECEIVED, HAS_SCHEDULED, DoneRows
+from instrumentation.done_rows import (
+    HAS_ACKED,
+    HAS_RECEIVED,
+    HAS_SCHEDULED,
+    HAS_SENDER,
+    HAS_SENT,
+    DoneRows,
+)
 from instrumentation.finished import Facts, Instants
 from instrumentation.ids import new_span_ids
 from instrumentation.records import DONE, SENT, SUCCESS, Record
@@ -93,25 +100,28 @@ def _done(rows: DoneRows, write: Callable[[Facts], str]) -> Spans | None:
         pid = "8" * len(pid)
     columns = {
         _TRACE_ID: carriers[:, carrier.TRACE_ID],
-        _SENDER: carriers[:, carrier.SENDER],
         _SPAN_ID: _span_ids(rows.table["span_id"]),
         _TASK_ID: rows.table["task_id"],
-        str(_SENT_AT): carriers[:, carrier.SENT],
         str(_STARTED): _digits(rows.instants("started")),
         str(_COMPLETED): _digits(rows.instants("completed")),
     }
     if several:
         columns[pid] = _last_digits(pids, len(pid))
+    if known & HAS_SENDER:
+        columns[_SENDER] = carriers[:, carrier.SENDER]
     if known & HAS_SCHEDULED:
         columns[str(_SCHEDULED)] = carriers[:, carrier.SCHEDULED]
+    if known & HAS_SENT:
+        columns[str(_SENT_AT)] = carriers[:, carrier.SENT]
     if known & HAS_RECEIVED:
         columns[str(_RECEIVED)] = _digits(rows.instants("received"))
     if known & HAS_ACKED:
         columns[str(_ACKED)] = _digits(rows.instants("acked"))
     instants = (_SCHEDULED, _SENT_AT, 0, _RECEIVED, _STARTED, _COMPLETED, _ACKED)
     facts = (
-        DONE, task, queue, SUCCESS, _TASK_ID, first["number"], _TRACE_ID, _SPAN_ID, _SENDER, "00",
-        pid, None, *(instant if str(instant) in columns else 0 for instant in instants),
+        DONE, task, queue, SUCCESS, _TASK_ID, first["number"], _TRACE_ID, _SPAN_ID,
+        _SENDER if known & HAS_SENDER else "", "00", pid, None,
+        *(instant if str(instant) in columns else 0 for instant in instants),
     )  # fmt: skip
     return _filled(write(facts), columns, len(rows))
 

@@ -14,6 +14,7 @@ from instrumentation.attempt import Attempt
 from instrumentation.backlog import Finished, SpanSink
 from instrumentation.carrier import pack
 from instrumentation.collector import Collector
+from instrumentation.done_rows import DoneRows
 from instrumentation.recorder import Recorder
 from instrumentation.records import (
     ACK_PENDING,
@@ -153,6 +154,21 @@ def test_many_tasks_at_once_make_the_same_page_as_one_after_the_other() -> None:
     page, other = (b.collector.exposition(openmetrics=True) for b in (together, one_by_one))
     assert sorted(page.splitlines()) == sorted(other.splitlines())
     assert "trace_id" in page
+
+
+def test_the_exemplar_of_a_task_without_sender_leads_to_its_span() -> None:
+    bench = Bench()
+    one = bench.recorder.attempt()
+    one.task, one.queue, one.task_id = "t", "q", "0" * 36
+    one.start()
+    one.complete()
+    one.record()
+    page = bench.collector.exposition(openmetrics=True)
+    bench.collector.drain()
+    (rows,) = bench.written
+    assert isinstance(rows, DoneRows)
+    (attempt,) = rows.attempts()
+    assert attempt.carrier[3:35] in page
 
 
 def test_what_never_ran_is_not_taken_for_the_end_of_what_runs() -> None:

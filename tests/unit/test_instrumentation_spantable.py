@@ -1,6 +1,7 @@
 """Spans that are written many at a time say what single ones say, to the letter."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from workers import parse_line
 
 from instrumentation import spans, spantable
 from instrumentation.attempt import Attempt
-from instrumentation.carrier import pack
+from instrumentation.carrier import begin_trace, pack
 from instrumentation.done_rows import read_attempts
 from instrumentation.propagation import sender_ids
 from instrumentation.records import FAILURE, RETRY
@@ -57,8 +58,12 @@ def unscheduled(attempt: Attempt) -> None:
     attempt.carrier = pack(sender_ids(0.0)[0], 0, NOW)
 
 
+def began(attempt: Attempt) -> None:
+    attempt.carrier = pack(begin_trace().traceparent(), 0, NOW)
+
+
 @pytest.mark.parametrize(
-    "change", [lambda _: None, without("received"), without("acked"), unscheduled]
+    "change", [lambda _: None, without("received"), without("acked"), unscheduled, began]
 )
 def test_they_are_the_same(change: Callable[[Attempt], None]) -> None:
     some = attempts(700, change)
@@ -66,6 +71,35 @@ def test_they_are_the_same(change: Callable[[Attempt], None]) -> None:
     lines = [line.decode() for line, _ in spans.lines(some, "celery", {})]
     assert spans_of(lines) == spans_of(single(some))
     assert max(map(len, map(parse_line, lines))) <= 100
+
+
+@pytest.mark.parametrize("carrier", ["", pack("", 0, NOW), pack("", 0, 0)])
+def test_what_came_without_context_begins_a_trace_each(carrier: str) -> None:
+    some = attempts(700)
+    for one in some:
+        one.carrier = carrier
+    assert in_tables(some) == 700
+    lines = [line.decode() for line, _ in spans.lines(some, "celery", {})]
+    found, alone = (
+        sorted((span for line in of for span in parse_line(line)), key=lambda span: span.span_id)
+        for of in (lines, single(some))
+    )
+    assert {span.parent_id for span in found} == {""}
+    assert len({span.trace_id for span in found}) == 700
+    assert [replace(span, trace_id="") for span in found] == [
+        replace(span, trace_id="") for span in alone
+    ]
+
+
+def test_traces_begin_only_where_none_came() -> None:
+    some = attempts(700)
+    for one in some[::2]:
+        one.carrier = ""
+    came = {one.carrier[3:35] for one in some[1::2]}
+    lines = [line.decode() for line, _ in spans.lines(some, "celery", {})]
+    found = [span for line in lines for span in parse_line(line)]
+    assert {span.trace_id for span in found if span.parent_id} == came
+    assert len({span.trace_id for span in found}) == 700
 
 
 def test_the_processes_of_a_pool_share_a_table() -> None:
