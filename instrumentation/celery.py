@@ -146,8 +146,9 @@ def _sending(make: Callable[..., Any], telemetry: "Telemetry") -> Callable[..., 
             headers.pop(_RECEIVED, None)
             headers[TRACEPARENT] = traceparent
             headers[CARRIER] = pack(traceparent, wanted, sent, due)
+            options["headers"] = headers
             try:
-                return send(producer, name, message, **{**options, "headers": headers})
+                return send(producer, name, message, **options)
             except BaseException as failure:
                 error = describe(failure)
                 raise
