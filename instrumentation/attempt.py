@@ -18,7 +18,7 @@ from instrumentation.carrier import (
     parse_traceparent,
     read_instants,
 )
-from instrumentation.ids import SpanIds, new_span_id
+from instrumentation.ids import NO_IDS, SpanIds, new_span_id
 from instrumentation.live import LiveSpan
 from instrumentation.propagation import CurrentTask, current_task, task_context
 from instrumentation.records import DONE, FAILURE, REVOKED, STARTED, SUCCESS, Error, Record
@@ -88,13 +88,16 @@ class Attempt:
     def ids(self) -> SpanIds:
         """Return the ids of its CONSUMER span, which are made when somebody asks for them.
 
-        Who first asks when it is over is told its parent's: its span has others by then.
+        Who first asks when it is over is told its parent's: its span has others by then. Or, where
+        it has none, the zeros that stand for no span.
         """
         header, *instants = self.carrier.split(";")
         parent = parse_traceparent(header)
         if parent is None:
             parent = begin_trace(header)
             if parent.trace_id not in header:  # what was wrong with it shall still be counted
+                if self.recorded:
+                    return NO_IDS
                 wrong = [UNREADABLE] if header else []
                 self.carrier = ";".join([parent.traceparent(), *instants, *wrong])
         if not self.span_id:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from instrumentation.ids import SpanIds, new_trace_id
+from instrumentation.ids import NO_IDS, SpanIds, new_trace_id
 
 #: Stands for a carrier that is not even text.
 UNREADABLE = "?"
@@ -23,13 +23,13 @@ _HEADER = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
 )
 # A trace that began with a task whose message named no sender.
-_BEGUN = re.compile("00-([0-9a-f]{32})-0{16}-00")
+_BEGUN = re.compile("00-(?!0{32})([0-9a-f]{32})-0{16}-00")
 _INSTANT = re.compile("[0-8]?[0-9]{1,18}")  # below 9e18: it fits into 63 bits
 _INSTANTS = 3
 
 # Carriers of our own senders are all of one length, so that numpy reads a batch of them as a table.
 #: The header of a message without sender.
-NO_SENDER = f"00-{'0' * 32}-{'0' * 16}-00"
+NO_SENDER = NO_IDS.traceparent()
 NO_INSTANT = "0" * 19  # as many digits as an instant has from 2001 to 2286
 #: x is a hexadecimal digit and d a decimal one.
 _FORM = f"dd-{'x' * 32}-{'x' * 16}-dd" + 3 * f";{'d' * 19}"

@@ -86,7 +86,7 @@ def write(attempt: Attempt, kinds: Numbers) -> bytes | None:
 class DoneRows(Rows):
     """Some rows, of which each has a readable carrier and instants of 19 digits."""
 
-    #: Which instants each has.
+    #: What each has of what need not be known.
     known: NDArray[np.int64]
 
     def where(self, selected: Any) -> Self:
@@ -152,7 +152,7 @@ def read_attempts(attempts: Iterable[Attempt]) -> tuple[DoneRows, list[Attempt]]
 
 
 def _known(table: Table, carriers: carrier.Table) -> NDArray[np.int64]:
-    """Tell which instants each attempt has; -1 for one whose span is not like the others'."""
+    """Tell what each has of what need not be known; -1 where a span is not like the others'."""
     received, acked = table["received"], table["acked"]
     known = {
         HAS_RECEIVED: (received >= NINETEEN_DIGITS, received == 0),

@@ -40,12 +40,13 @@ class Exemplars:
         """Take in finished attempts."""
         at = batch.stages
         for stage, begin in (("execution", at.started), ("end_to_end", batch.wanted())):
-            intervals = np.where((begin > 0) & (at.completed > 0), at.completed - begin, -1)
+            known = (begin > 0) & (at.completed > 0)
+            intervals = np.maximum(np.where(known, at.completed - begin, -1), -1)
             places = _places_of_largest(intervals, batch.codes, len(batch.labels))
             for labels, place in zip(batch.labels, places, strict=True):
                 took = int(intervals[place])
-                known = self._slowest.get((stage, labels))
-                if took < 0 or (known and known.interval_ns >= took):
+                before = self._slowest.get((stage, labels))
+                if took < 0 or (before and before.interval_ns >= took):
                     continue
                 if trace_id := _trace_id(batch.carrier_of(place)):
                     found = Exemplar(took, trace_id, int(at.completed[place]))
@@ -61,7 +62,7 @@ class Exemplars:
 
 
 def _places_of_largest(values: Instants, codes: Codes, groups: int) -> list[int]:
-    """Return for each group where its largest value stands, or one of them."""
+    """Return for each group where its largest value stands, or one of them. None is below -1."""
     if groups == 1:  # as is usual, and quicker
         return [int(values.argmax())]
     largest, places = np.full(groups, -1), np.zeros(groups, dtype=np.int64)

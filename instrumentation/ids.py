@@ -23,6 +23,10 @@ class SpanIds(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
+#: What stands for no span.
+NO_IDS = SpanIds("0" * 32, "0" * 16, sampled=False)
+
+
 def new_span_id() -> str:
     """Make a random span id, never the invalid zero."""
     return f"{_random_bits(64) or 1:016x}"

@@ -10,7 +10,7 @@ from opentelemetry.trace import Tracer, TracerProvider
 from instrumentation import live
 from instrumentation.attempt import Attempt, SpooledAttempt, describe
 from instrumentation.carrier import pack, read_contexts, read_instants
-from instrumentation.ids import SpanIds
+from instrumentation.ids import NO_IDS, SpanIds
 from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, FAILURE, STARTED, SUCCESS, Record
 
@@ -144,3 +144,14 @@ def test_a_broken_sdk_does_not_reach_the_task() -> None:
     one.record()
     undo()
     assert one.outcome == FAILURE
+
+
+def test_who_asks_when_it_is_over_is_told_of_no_trace_that_no_span_has() -> None:
+    asked, late = Attempt(), Attempt()
+    begun = asked.ids()
+    for one in (asked, late):
+        one.complete()
+        one.record()
+    assert asked.ids() == begun
+    assert late.ids() == NO_IDS
+    assert not late.carrier

@@ -8,8 +8,11 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar
 
+from instrumentation import finished
+from instrumentation.attempt import Attempt
 from instrumentation.carrier import begin_trace, pack
 from instrumentation.collector import Collector
+from instrumentation.exemplars import Exemplars
 from instrumentation.recorder import Recorder
 from instrumentation.records import DONE, RETRY, SUCCESS, Record
 from instrumentation.telemetry import Telemetry
@@ -79,6 +82,19 @@ def test_it_is_the_slowest_of_all_batches_since_the_last_scrape() -> None:
     assert bench.exemplars()[EXECUTION, "t"].labels["trace_id"] == "2" * 32
     assert bench.exemplars() == {}
     assert bench.exemplars(done("4", MS, MS))[EXECUTION, "t"].labels["trace_id"] == "4" * 32
+
+
+def test_whose_intervals_are_all_negative_has_none_and_takes_no_others() -> None:
+    behind = list(done("2", MS, 2 * MS, task="quick"))
+    behind[6] = pack(f"00-{'2' * 32}-{'b' * 16}-00", 0, NOW + SECOND)  # its sender's clock is ahead
+    records = done("1", SECOND, 4 * SECOND, task="slow"), tuple(behind)
+    exemplars = Exemplars()
+    exemplars.look(finished.read(list(map(Attempt.heard, records))))
+    assert {
+        (stage, labels[0]): one.trace_id[0]
+        for stage, some in exemplars.take().items()
+        for labels, one in some.items()
+    } == {("execution", "slow"): "1", ("end_to_end", "slow"): "1", ("execution", "quick"): "2"}
 
 
 def test_an_attempt_that_is_retried_has_an_execution_but_no_end() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from workers import parse_line
 
-from instrumentation import done_rows, sent_rows, spans
+from instrumentation import done_rows, finished, sent_rows, spans
 from instrumentation.attempt import Attempt
-from instrumentation.carrier import begin_trace, pack
+from instrumentation.carrier import NO_SENDER, begin_trace, pack
 from instrumentation.propagation import sender_ids
 from instrumentation.recorder import Recorder
 from instrumentation.records import ACKED, DONE, SENT, Record
@@ -22,6 +22,7 @@ from instrumentation.records import ACKED, DONE, SENT, Record
 NOW = 1_800_000_000_000_000_000
 ID = "0123abcd-4567-89ef-0123-456789abcdef"
 HEADER = f"00-{'a' * 32}-{'b' * 16}-00"
+BEGUN = begin_trace().traceparent()
 
 instants = st.sampled_from([0, 7, NOW, NOW + 5, -3, 2**63 - 1])
 texts = st.sampled_from(
@@ -30,7 +31,7 @@ texts = st.sampled_from(
 carriers = st.one_of(
     texts,
     st.builds(pack, st.just(""), instants.map(abs), instants.map(abs), instants.map(abs)),
-    st.just(pack(begin_trace().traceparent(), 0, NOW)),
+    st.just(pack(BEGUN, 0, NOW)),
     st.builds(pack, st.just(HEADER), instants.map(abs), instants.map(abs), instants.map(abs)),
     st.just(pack(HEADER.replace("-00", "-01"), 0, NOW)),
     st.just(pack(HEADER.replace("a", "0"), 0, NOW)),
@@ -71,6 +72,9 @@ def test_attempts_come_back(told: list[Any]) -> None:
         expected.append(one.told())
     found, sent = drained(recorder)
     assert sorted(map(unbegun, found)) == sorted(map(unbegun, expected))
+    assert {one[6] for one in found if BEGUN in one[6]} == {
+        one[6] for one in expected if BEGUN in one[6]
+    }
     assert not sent
     assert len(recorder) == 0
 
@@ -255,8 +259,12 @@ def test_what_another_process_told_becomes_a_row_too() -> None:
 
 
 def test_a_trace_of_zeros_is_not_taken_for_none() -> None:
-    zeros = pack(HEADER.replace("a", "0"), 0, NOW)
-    one = Attempt.heard((DONE, "t", "q", "success", ID, 2, zeros, "", 77, NOW, NOW, NOW, NOW, None,
-                         True))  # fmt: skip
-    rows, (unlike,) = done_rows.read_attempts([one])
-    assert (len(rows), unlike.carrier) == (0, zeros)
+    for header in (HEADER.replace("a", "0"), NO_SENDER):
+        zeros = pack(header, 0, NOW)
+        one = Attempt.heard((DONE, "t", "q", "success", ID, 2, zeros, "", 77, NOW, NOW, NOW, NOW,
+                             None, True))  # fmt: skip
+        rows, (unlike,) = done_rows.read_attempts([one])
+        assert (len(rows), unlike.carrier) == (0, zeros)
+        ((*_, span),) = (spans_of([one]),)
+        assert set(span.trace_id) != {"0"}
+        assert finished.read([one]).unreadable == 1
