@@ -56,7 +56,6 @@ class Recorder:
         self.sent_kinds: Numbers = numbers()
         #: Whoever holds it makes rows. A task that does not get it leaves that to others.
         self._making_rows = threading.Lock()
-        self._after_rows: Callable[[], None] | None = None
         #: Attempts that are no row yet and whose start is not counted. Who takes one out decides
         #: who counts it.
         self._uncounted: set[Attempt] = set()
@@ -88,17 +87,6 @@ class Recorder:
                 self._make_done_rows()
             finally:
                 self._making_rows.release()
-            if call := self._after_rows:
-                self._after_rows = None
-                call()
-
-    def after_next_rows(self, call: Callable[[], None]) -> None:
-        """Have `call` called once by the thread that makes rows next, which is one at work."""
-        self._after_rows = call
-
-    def rows(self) -> int:
-        """Return how many rows wait."""
-        return _count(self._done_rows, self._sent_rows)
 
     def _make_done_rows(self) -> None:
         for _ in range(len(self._new_ended)):
@@ -128,7 +116,7 @@ class Recorder:
     def __len__(self) -> int:
         objects = len(self._new_sent) + len(self._records) + len(self._ended)
         attempts = len(self._uncounted.union(self._new_ended))
-        return objects + attempts + self.rows()
+        return objects + attempts + _count(self._done_rows, self._sent_rows)
 
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.

@@ -30,8 +30,6 @@ from instrumentation.sinks import Line, QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
-_MANY_ROWS = 100
-_PATIENCE_SECONDS = 0.02  # a worker under load has made rows by then
 _NOT_IN_FILE_NAMES = re.compile(r"[/\\\0]")
 #: What writes a registry, by whether it shall be OpenMetrics, which has an end mark.
 _WRITERS: dict[bool, Any] = {False: generate_latest, True: open_latest}
@@ -120,23 +118,6 @@ class Telemetry:
         except Exception:  # noqa: BLE001 - never the worker's trouble
             self._complain("task telemetry failed")
 
-    def _have_a_worker_keep_up(self) -> None:
-        """Have a thread that is at work account for its tasks, if there are many.
-
-        It holds the interpreter's lock. Another thread would lose it at numpy's calls, and have it
-        back after 5 ms each time.
-        """
-        if self.recorder.rows() < _MANY_ROWS:
-            return
-        done = threading.Event()
-
-        def keep_up() -> None:
-            self.keep_up()
-            done.set()
-
-        self.recorder.after_next_rows(keep_up)
-        done.wait(_PATIENCE_SECONDS)
-
     def close_first(self) -> None:
         """Have `close` be the first of what is called at exit: what comes later may end it early.
 
@@ -191,7 +172,6 @@ class Telemetry:
             _log.error("Prometheus is not told of %s: cannot write %s: %s", address, path, error)
 
     def _exposition(self, *, openmetrics: bool = False) -> str:
-        self._have_a_worker_keep_up()
         own = self._collector.exposition(openmetrics=openmetrics)
         self._scraped.set()  # spans are written afterwards: Prometheus does not wait for them
         return own + self._others(_WRITERS[openmetrics])
@@ -214,8 +194,6 @@ class Telemetry:
     def _drain(self, *, final: bool = False) -> None:
         """Drain whatever happens: a defect here must neither end the thread nor the process."""
         try:
-            if not final:
-                self._have_a_worker_keep_up()
             self._collector.drain(final=final)
             live.flush()
             if self._busy and not final:

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,43 +216,3 @@ def test_the_drain_outlives_a_defect(
         )
     (record,) = [r for r in caplog.records if "telemetry was lost" in r.getMessage()]
     assert record.exc_info
-
-
-def test_a_thread_that_is_at_work_accounts_for_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry = Telemetry("celery", {})
-    keep_up, at_work, accounted = telemetry._collector.keep_up, threading.Event(), []
-
-    def noted() -> None:
-        accounted.append(threading.current_thread())
-        keep_up()
-
-    def work() -> None:
-        while not at_work.is_set():
-            run_task(telemetry, UUID)
-
-    monkeypatch.setattr(telemetry._collector, "keep_up", noted)
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 60)
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    try:
-        for _ in range(3):
-            eventually(lambda: telemetry.recorder.rows() > MANY, "rows")
-            before = telemetry.recorder.rows()
-            started = Scrape(telemetry._exposition()).total("taskqueue_tasks_started_total")
-            assert started >= before
-    finally:
-        at_work.set()
-        worker.join()
-    assert accounted == 3 * [worker]
-
-
-def test_where_nobody_is_at_work_the_scrape_accounts_itself() -> None:
-    telemetry = Telemetry("celery", {})
-    for _ in range(2 * MANY):
-        run_task(telemetry, UUID)
-    for _ in range(2):
-        page = Scrape(telemetry._exposition())
-        assert page.total("taskqueue_tasks_started_total", task="t") == 2 * MANY
-
-
-UUID, MANY = "0" * 36, module._MANY_ROWS
