@@ -195,7 +195,7 @@ def _receiving(telemetry: "Telemetry") -> tuple[Wrapper, Wrapper]:
             arriving[id(message)] = attempt = recorder.attempt()
             attempt.received = time_ns()
             attempt.queue = queue if type(queue) is str else plain(queue)  # mostly a call less
-            if not next(number) % BATCH or telemetry.wanted:
+            if not next(number) % BATCH:
                 telemetry.keep_up()
             return process(self, message, queue)
 

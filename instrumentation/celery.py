@@ -216,7 +216,7 @@ def _noting_received(send: Callable[..., Any], telemetry: "Telemetry") -> Callab
         if received := named.get("request"):
             # What stands in the request's dict travels to the pool, whatever kind of pool that is.
             received.request_dict[_RECEIVED] = time_ns()
-            if not next(number) % BATCH or telemetry.wanted:
+            if not next(number) % BATCH:
                 telemetry.keep_up()
         return send(sender, **named)
 

@@ -118,10 +118,6 @@ class Recorder:
         attempts = len(self._uncounted.union(self._new_ended))
         return objects + attempts + _count(self._done_rows, self._sent_rows)
 
-    def done_rows_waiting(self) -> int:
-        """Return how many attempts are rows."""
-        return len(self._done_rows) // done_rows.SIZE
-
     def drain(self) -> Drained:
         """Take all records so far, and the attempts of this process that have ended.
 

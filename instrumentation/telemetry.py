@@ -30,8 +30,6 @@ from instrumentation.sinks import Line, QueuedSink
 
 _log = logging.getLogger(__name__)
 _DRAIN_AFTER_SECONDS = 2.0
-_MANY = 100
-_PATIENCE_SECONDS = 0.02
 _NOT_IN_FILE_NAMES = re.compile(r"[/\\\0]")
 #: What writes a registry, by whether it shall be OpenMetrics, which has an end mark.
 _WRITERS: dict[bool, Any] = {False: generate_latest, True: open_latest}
@@ -64,9 +62,6 @@ class Telemetry:
         self._server: MetricsServer | None = None
         self._announcement: Announcement | None = None
         self._busy = self._started = self._served = False
-        #: Who waits for a worker to keep up. It need not wait for a whole batch then.
-        self.wanted: threading.Event | None = None
-        self._asking = threading.Lock()
         self._complain = Once(_log.exception)
         self._complain_of_others = Once(_log.exception)
         self._serving: Callable[[], None] = lambda: None
@@ -111,35 +106,17 @@ class Telemetry:
         self._serving()
 
     def keep_up(self) -> None:
-        """Account for what was recorded so far.
+        """Account for what was recorded so far: a worker calls it after each `BATCH` of tasks.
 
-        A worker calls it before it takes a task: after each `BATCH`, and where it is `wanted`. In
-        the thread that runs the tasks little has left the caches, little has grown old enough for
-        the garbage collector, and the interpreter's lock need not change hands.
+        In the thread that runs the tasks little has left the caches, little has grown old enough
+        for the garbage collector, and the interpreter's lock need not change hands.
         """
-        wanted, self.wanted = self.wanted, None
         if self._forked():
             return
         try:
             self._collector.keep_up()
         except Exception:  # noqa: BLE001 - never the worker's trouble
             self._complain("task telemetry failed")
-        finally:
-            if wanted:
-                wanted.set()
-
-    def _ask_to_keep_up(self) -> None:
-        """Have the worker account for its tasks, if there are many and it takes a task soon.
-
-        A thread of our own loses the interpreter's lock at numpy's calls, and has it back from a
-        busy loop after 5 ms each time.
-        """
-        if self.recorder.done_rows_waiting() < _MANY:
-            return
-        with self._asking:
-            self.wanted = done = threading.Event()
-            done.wait(_PATIENCE_SECONDS)
-            self.wanted = None
 
     def close_first(self) -> None:
         """Have `close` be the first of what is called at exit: what comes later may end it early.
@@ -195,7 +172,6 @@ class Telemetry:
             _log.error("Prometheus is not told of %s: cannot write %s: %s", address, path, error)
 
     def _exposition(self, *, openmetrics: bool = False) -> str:
-        self._ask_to_keep_up()
         own = self._collector.exposition(openmetrics=openmetrics)
         self._scraped.set()  # spans are written afterwards: Prometheus does not wait for them
         return own + self._others(_WRITERS[openmetrics])

@@ -5,11 +5,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
@@ -17,7 +15,6 @@ from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.registry import Collector
 from workers import Scrape, eventually, read_spans
 
-from instrumentation import asynctasq, celery
 from instrumentation import telemetry as module
 from instrumentation.records import DONE, STARTED
 from instrumentation.telemetry import Telemetry
@@ -219,73 +216,3 @@ def test_the_drain_outlives_a_defect(
         )
     (record,) = [r for r in caplog.records if "telemetry was lost" in r.getMessage()]
     assert record.exc_info
-
-
-def test_a_worker_accounts_for_a_scrape_before_its_next_task(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    telemetry = Telemetry("celery", {})
-    keep_up, stop, accounted = telemetry._collector.keep_up, threading.Event(), []
-
-    def noted() -> None:
-        accounted.append(threading.current_thread())
-        keep_up()
-
-    def work() -> None:
-        while not stop.is_set():
-            if telemetry.wanted:
-                telemetry.keep_up()
-            run_task(telemetry, UUID)
-
-    monkeypatch.setattr(telemetry._collector, "keep_up", noted)
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 10)
-    worker = threading.Thread(target=work, daemon=True)
-    worker.start()
-    try:
-        for _ in range(3):
-            eventually(lambda: telemetry.recorder.done_rows_waiting() > MANY, "rows")
-            telemetry._exposition()
-    finally:
-        stop.set()
-        worker.join()
-    assert accounted == 3 * [worker]
-
-
-def test_where_no_worker_takes_a_task_a_scrape_accounts_itself() -> None:
-    telemetry = Telemetry("celery", {})
-    for _ in range(2 * MANY):
-        run_task(telemetry, UUID)
-    page = Scrape(telemetry._exposition())
-    assert page.total("taskqueue_tasks_started_total", task="t") == 2 * MANY
-    assert telemetry.wanted is None, "the next task need not care"
-
-
-def test_a_failure_to_keep_up_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry = Telemetry("celery", {})
-    monkeypatch.setattr(telemetry._collector, "keep_up", None)
-    telemetry.wanted = wanted = threading.Event()
-    telemetry.keep_up()
-    assert wanted.is_set()
-    assert telemetry.wanted is None
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-@pytest.mark.parametrize("framework", ["asynctasq", "celery"])
-def test_both_adapters_keep_up_when_it_is_wanted(
-    framework: str,
-    wanted: bool,  # noqa: FBT001
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    telemetry, calls = Telemetry(framework, {}), []
-    monkeypatch.setattr(telemetry, "keep_up", lambda: calls.append(1))
-    telemetry.wanted = threading.Event() if wanted else None
-    if framework == "asynctasq":
-        note, _ = asynctasq._receiving(telemetry)
-        note(lambda *_: None)(None, b"", "q")
-    else:
-        request = SimpleNamespace(request_dict={})
-        celery._noting_received(lambda *_, **__: None, telemetry)(None, request=request)
-    assert len(calls) == wanted
-
-
-UUID, MANY = "0" * 36, module._MANY
