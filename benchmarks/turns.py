@@ -1,8 +1,8 @@
 """One process that is instrumented and not, in turns.
 
 Two processes that are the same differ by more than our instrumentation costs, and the machine's
-speed changes within minutes. Here both sides share process and seconds. An instrumented
-turn ends when its metrics are accounted for and its spans are in their file.
+speed changes within minutes. Here both sides share process and seconds. An instrumented turn ends
+when its metrics are accounted for and its spans are in their file.
 """
 
 import importlib

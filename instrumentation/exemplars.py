@@ -1,6 +1,6 @@
 """Exemplars: for each histogram, the trace of its slowest task since the last scrape.
 
-Found where attempts are binned, by an argmax a batch: the hot path knows nothing of it.
+Found where attempts are binned: the hot path knows nothing of it.
 """
 
 from collections.abc import Mapping
