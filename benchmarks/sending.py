@@ -1,6 +1,8 @@
 """What our instrumentation adds to sending a task: one client, instrumented and not, in turns.
 
-python -m benchmarks.sending FRAMEWORK [PAIRS]
+    python -m benchmarks.sending FRAMEWORK [PAIRS]
+
+A Celery client sends one task after the other, an AsyncTasQ client up to fifty at once.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from instrumentation import carrier
 from instrumentation.attempt import Attempt
 from instrumentation.finished import Batch, Stages
-from instrumentation.ids import new_span_ids
+from instrumentation.ids import random_digits
 from instrumentation.records import DONE, SUCCESS
 from instrumentation.rows import (
     NINETEEN_DIGITS,
@@ -133,7 +133,7 @@ def read(packed: bytes, kinds: Numbers) -> tuple[DoneRows, list[Attempt]]:
 def _with_new_traces(table: Table) -> Table:
     """Return rows in which those without a trace have one."""
     table, begin = table.copy(), table["begins"]
-    digits = "".join(new_span_ids(2 * int(begin.sum()))).encode()
+    digits = random_digits(32 * int(begin.sum())).encode()
     table["carrier"][begin, carrier.TRACE_ID] = np.frombuffer(digits, np.uint8).reshape(-1, 32)
     return table
 

@@ -37,9 +37,14 @@ def new_trace_id() -> str:
     return f"{_random_bits(128) or 1:032x}"
 
 
+def random_digits(count: int) -> str:
+    """Make the digits of many ids at once; that one is zero is as likely as a guessed key."""
+    return f"{_random_bits(4 * count):0{count}x}" if count else ""
+
+
 def new_span_ids(count: int) -> list[str]:
-    """Make many at a third of the cost; a zero is as likely as a guessed key."""
-    digits = f"{_random_bits(64 * count):0{16 * count}x}" if count else ""
+    """Make many at a third of the cost."""
+    digits = random_digits(16 * count)
     return [digits[i : i + 16] for i in range(0, 16 * count, 16)]
 
 
@@ -49,6 +54,6 @@ def new_roots(sample_ratio: float, count: int = 1) -> list[str]:
     # of this trace, it comes to the same. As text of one length, numbers compare as they are.
     bound = round(sample_ratio * 2**64)
     below = f"{bound:016x}" if bound < 2**64 else "g"
-    digits = f"{_random_bits(192 * count):0{48 * count}x}"  # zeros: as likely as a guessed key
+    digits = random_digits(48 * count)
     ids = [digits[at : at + 48] for at in range(0, 48 * count, 48)]
     return [f"00-{one[:32]}-{one[32:]}-{'01' if one[16:32] < below else '00'}" for one in ids]

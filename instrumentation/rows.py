@@ -67,14 +67,9 @@ def distinct(keys: NDArray[Any]) -> tuple[list[int], NDArray[np.int64]]:
 
 def groups(keys: NDArray[Any]) -> Iterator[tuple[int, Any]]:
     """Yield each different key, and an index that selects its members from an array."""
-    if not keys.size:
-        return
-    first = keys[0]
-    if (keys == first).all():  # as is usual, and quicker
-        yield int(first), slice(None)
-        return
-    for key in np.unique(keys).tolist():
-        yield key, keys == key
+    found, codes = distinct(keys)
+    for place, key in enumerate(found):
+        yield key, codes == place if len(found) > 1 else slice(None)
 
 
 def are_plain(texts: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from instrumentation.done_rows import (
     DoneRows,
 )
 from instrumentation.finished import Facts, Instants
-from instrumentation.ids import new_span_ids
+from instrumentation.ids import random_digits
 from instrumentation.records import DONE, SENT, SUCCESS, Record
 from instrumentation.rows import NINETEEN_DIGITS, UUID, Rows, groups
 from instrumentation.sent_rows import SPAN_ID, TRACE_ID, SentRows
@@ -159,8 +159,7 @@ def _filled(template: str, columns: Mapping[str, Characters], count: int) -> Spa
 
 def _span_ids(known: Characters) -> Characters:
     """Return the ids of spans, and make those that nobody asked for while the task ran."""
-    text = "".join(new_span_ids(len(known))).encode()
-    made = np.frombuffer(text, np.uint8).reshape(-1, known.shape[1])
+    made = np.frombuffer(random_digits(known.size).encode(), np.uint8).reshape(known.shape)
     return np.where(known == 0, made, known)
 
 
