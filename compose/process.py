@@ -12,6 +12,7 @@ from typing import IO
 
 import psutil
 
+from compose import interruption
 from compose.command import Command
 from compose.errors import ServiceError, tail
 
@@ -76,9 +77,13 @@ class Process:
         return self._wait(_REAP_SECONDS) is not None
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer."""
+        """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer.
+
+        KeyboardInterrupt where a signal came meanwhile.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
+            interruption.check()
             if self.exit_code() is not None:
                 raise self.died()
             if time.monotonic() > deadline:

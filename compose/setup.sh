@@ -68,7 +68,8 @@ if [ "$(cat .venv/setup-done 2>/dev/null)" != "$fingerprint" ]; then
   uv=$(find_uv)
   python=$(find_python) || python=3.12  # none runs here: uv fetches one
   say "creating .venv with $python"
-  "$uv" sync --quiet --frozen --python "$python" || {
+  # Where Python may keep nothing that it compiles, each start would compile all that it imports.
+  "$uv" sync --quiet --frozen --python "$python" ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} || {
     [ "$python" != 3.12 ] || say "no Python >= 3.12 runs here, and none could be fetched: install one, run make again"
     exit 3
   }

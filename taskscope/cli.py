@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from compose import interruption
 from compose.errors import ServiceError
 from extract.dataset import Dataset
 from extract.manifest import Manifest
 from grafana import TEMPO_UID
 from taskscope import capacity as searching
 from taskscope import doctor as doctor_checks
-from taskscope import exporting, grafana, interruption, listing, rundir, slowest, waterfall
+from taskscope import exporting, grafana, listing, rundir, slowest, waterfall
 from taskscope import overhead as ledgers
 from taskscope import targets as target_files
 from taskscope import together as both

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from compose import broker, profilers
+from compose import broker, interruption, profilers
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack, inherited, require
 from extract.manifest import CellRecord, Manifest, ProfileRecord
-from taskscope import clocks, interruption, prometheus_api, rundir, spans_endpoint, tempo_api
+from taskscope import clocks, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.measure import measure
 from taskscope.placement import Placement
 from taskscope.plan import PlannedCell, Step, plan
@@ -87,7 +87,7 @@ def run(
     cells measured so far stay in the manifest.
     """
     cells = [] if course else plan(scenarios)
-    with ExitStack() as held:
+    with interruption.deferred(), ExitStack() as held:
         found = _services(scenarios, options, held)
         manifest = _manifest([] if course else scenarios, cells, options, found)
         with rundir.writing(options.directory):

@@ -53,6 +53,41 @@ def test_sigterm_in_the_first_cell(tmp_path: Path) -> None:
     assert len(table(run.directory, "results")) == 0
 
 
+#: Imported at the start of every Python below: the run's own gets SIGTERM once, just when its HTTP
+#: client has taken a lock and before the block that gives it back has begun.
+STRIKE = """
+import os, signal, sys, threading
+from pathlib import Path
+
+enter = threading.Condition.__enter__
+
+def struck(self):
+    entered = enter(self)
+    caller = sys._getframe(1).f_code.co_qualname
+    roles = [file.read_text() for file in Path(os.environ["STRUCK_RUN"]).glob("stack/roles*.json")]
+    if caller == "Queue.get" and any('"worker"' in found for found in roles):
+        threading.Condition.__enter__ = enter
+        Path(os.environ["STRUCK_RUN"], "struck").touch()
+        signal.raise_signal(signal.SIGTERM)
+    return entered
+
+if "taskscope.cli" in sys.orig_argv:
+    threading.Condition.__enter__ = struck
+"""
+
+
+def test_sigterm_between_taking_a_lock_and_giving_it_back(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STRIKE)
+    directory = tmp_path / "run"
+    environ = {"PYTHONPATH": str(tmp_path), "STRUCK_RUN": str(directory)}
+    with started(directory, "known-answer", **environ) as run:
+        assert run.end() == 143, run.output
+        assert not guardian.marked(run.manifest["session"])
+    assert (directory / "struck").exists()
+    assert run.manifest["status"] == "interrupted"
+    assert "Traceback" not in run.output
+
+
 def test_kill_9_leaves_no_process(tmp_path: Path) -> None:
     with started(tmp_path / "run", "known-answer") as run:
         run.wait_worker()
