@@ -1,10 +1,15 @@
-"""Fixtures for all tests: a real broker of their own."""
+"""What all tests share: a real broker of their own, and no clock for generated cases."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from real_redis import RedisServer, running_redis
+
+# How long a case takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("taskscope", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("taskscope")
 
 
 @pytest.fixture

@@ -385,7 +385,7 @@ series = st.lists(
 MIRROR = {Outcome.BETTER: Outcome.WORSE, Outcome.WORSE: Outcome.BETTER}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(series, series)
 def test_swapping_the_sides_mirrors_the_verdict(a: Series, b: Series) -> None:
     if not any(x is not None for x in [*a, *b]):
@@ -399,7 +399,7 @@ def test_swapping_the_sides_mirrors_the_verdict(a: Series, b: Series) -> None:
         assert all(f.reason for f in figures(found.as_json()) if f.value is None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(1e-3, 1e3))
 def test_the_unit_does_not_change_the_verdict(unit: float) -> None:
     a, b = noisy(1.2, 0.02, 4), noisy(1, 0.02, 4, seed=1)

@@ -165,7 +165,7 @@ def test_holms_procedure_by_hand() -> None:
     assert holm([]) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example((1.0,), (5e-324,))
 @example((1.0, -1.0, 5e-324), (1e-200, 2e-200))
 @given(samples, samples)

@@ -19,7 +19,7 @@ from instrumentation.telemetry import Telemetry
 
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
-    telemetry = Telemetry("celery", {})
+    telemetry = Telemetry("celery", {"OTEL_TRACES_SAMPLER": "always_off"})
     undo = celery.instrument(telemetry)
     yield telemetry
     undo()

@@ -8,7 +8,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from workers import parse_line
 
@@ -48,7 +48,6 @@ def drained(recorder: Recorder) -> tuple[list[tuple[Any, ...]], list[Record]]:
     return [one.told() for one in attempts], [*sent.records(), *alone, *found.records]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -85,7 +84,6 @@ def unbegun(told: tuple[Any, ...]) -> str:
     return repr((*told[:6], re.sub("^00-[0-9a-f]{32}-0{16}-00;", ";", carrier), *told[7:]))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -159,7 +159,7 @@ def test_what_is_unlike_the_others_is_written_alone(change: Callable[[Attempt], 
 KINDS = [lambda _: None, unscheduled, sampled, delayed, failed, retried, early, quoted]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(range(len(KINDS))), min_size=60, max_size=300))
 def test_any_mixture(kinds: list[int]) -> None:
     some = attempts(len(kinds))
