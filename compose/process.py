@@ -1,6 +1,7 @@
 """One service as a child process: started, watched until it is ready, and stopped."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from compose.errors import ServiceError, tail
 
 _POLL_SECONDS = 0.02
 _REAP_SECONDS = 1.0
+#: From 32768 on, Linux gives them to clients, so that one may be gone before a service has it.
+_PORTS = range(10_000, 32_768)
 
 
 class Process:
@@ -147,8 +150,9 @@ def _kill(process: psutil.Process) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody uses right now, of those that no client is given."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

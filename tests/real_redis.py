@@ -1,7 +1,6 @@
 """A real broker for a test. Not in conftest.py, of which there may be several, to be importable."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from compose.process import free_port
+
 DEADLINE_SECONDS = 10.0
 
 
@@ -23,12 +24,6 @@ class RedisServer:
     url: str
     port: int
     pid: int
-
-
-def free_port() -> int:
-    """Find a loopback port that nobody listens on right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

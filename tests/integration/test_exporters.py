@@ -21,7 +21,9 @@ from asynctasq import AsyncTask, Dispatcher
 from asynctasq.drivers.redis_driver import RedisDriver
 from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
-from real_redis import RedisServer, free_port
+from real_redis import RedisServer
+
+from compose.process import free_port
 
 DEADLINE_SECONDS = 15.0
 HOUR = 3600

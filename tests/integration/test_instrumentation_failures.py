@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 import requests
-from real_redis import RedisServer, free_port
+from real_redis import RedisServer
 from senders import uninstrumented_sender
 from workers import CONSUMER, Scrape, eventually, read_spans, running_worker
+
+from compose.process import free_port
 
 TASKS = {"celery": "gated", "asynctasq": "gated_thread"}
 SOLO = {"celery": ("--pool", "solo"), "asynctasq": ()}

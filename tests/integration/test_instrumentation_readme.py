@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from real_redis import RedisServer, free_port, running_redis
+from real_redis import RedisServer, running_redis
 from workers import DEADLINE_SECONDS, TESTS, Scrape, environment, eventually
+
+from compose.process import free_port
 
 README = (TESTS.parent / "instrumentation" / "README.md").read_text()
 STARTED = "taskqueue_tasks_started_total"

@@ -10,9 +10,10 @@ import pytest
 import redis
 import requests
 from pipeline import eventually, failed_checks, manifest, table, taskscope
-from real_redis import RedisServer, free_port, running_redis
+from real_redis import RedisServer, running_redis
 
 import prometheus
+from compose.process import free_port
 
 USER = "bench:s3cret%3D@"
 

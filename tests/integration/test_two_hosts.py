@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pipeline import eventually, failed_checks, manifest, table, taskscope
-from real_redis import free_port
 from two_hosts import NAME, OtherHost, needs_two_hosts, other_host
 
 from compose import broker, services
 from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.process import Process
+from compose.process import Process, free_port
 from taskscope import clocks
 
 pytestmark = needs_two_hosts

@@ -13,11 +13,11 @@ import pytest
 from pipeline import eventually
 
 import prometheus
-from compose import guardian
+from compose import guardian, interruption
 from compose.cell import Cell
 from compose.command import Command
 from compose.errors import ServiceError, tail
-from compose.process import Process
+from compose.process import Process, free_port
 
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); "
 WAIT = "import time; time.sleep(60)"
@@ -74,6 +74,20 @@ def test_one_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"was not ready after 0\.1 s"):
         sample.wait_ready(lambda: False, 0.1)
     sample.stop(5)
+
+
+def test_a_signal_ends_the_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_state", interruption._State(received=signal.SIGTERM))
+    sample = process(tmp_path, WAIT)
+    with pytest.raises(KeyboardInterrupt):
+        sample.wait_ready(lambda: False, 20)
+    sample.stop(5)
+
+
+def test_a_free_port_is_none_that_a_client_may_be_given_meanwhile() -> None:
+    ports = {free_port() for _ in range(50)}
+    assert max(ports) < 32_768  # where Linux begins, unless it is told otherwise
+    assert len(ports) > 40
 
 
 def test_its_death_is_told_right_even_at_the_instant_its_pipes_close(tmp_path: Path) -> None:

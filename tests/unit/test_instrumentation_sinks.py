@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from real_redis import free_port
 from workers import eventually, parse_line
 
+from compose.process import free_port
 from instrumentation import sinks, spans
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT
