@@ -63,7 +63,7 @@ def _write_cell(directory: Path, cell: CellRecord, begin: int, count: int) -> No
     for kind, made in (("generator", _sent), ("worker", _done)):
         labels = {f"taskscope.{key}": value for key, value in cell.labels("session").items()}
         about = {"service.name": kind, "service.instance.id": f"host:{name}", **labels}
-        with (directory / f"{kind}-{name}.jsonl").open("w") as file:
+        with (directory / f"{kind}-{name}.jsonl").open("wb") as file:
             for numbers in batched(range(count), 10_000):
                 file.writelines(
                     line for line, _ in spans.lines(made(numbers, begin, name), "redis", about)

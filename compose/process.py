@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +14,15 @@ from typing import IO
 
 import psutil
 
-from compose import interruption
 from compose.command import Command
 from compose.errors import ServiceError, tail
 
 _POLL_SECONDS = 0.02
 _REAP_SECONDS = 1.0
-#: From 32768 on, Linux gives them to clients, so that one may be gone before a service has it.
-_PORTS = range(10_000, 32_768)
+_CLIENTS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FEWEST_BELOW = 15_000
+_MOST_TRIES, _MOST_CLAIMS = 100, 50
+_claims: deque[socket.socket] = deque()
 
 
 class Process:
@@ -80,13 +82,9 @@ class Process:
         return self._wait(_REAP_SECONDS) is not None
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer.
-
-        KeyboardInterrupt where a signal came meanwhile.
-        """
+        """Wait for `ready`; ServiceError, with the last log lines, if it ends or takes longer."""
         deadline = time.monotonic() + seconds
         while not ready():
-            interruption.check()
             if self.exit_code() is not None:
                 raise self.died()
             if time.monotonic() > deadline:
@@ -150,9 +148,31 @@ def _kill(process: psutil.Process) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody uses right now, of those that no client is given."""
-    while True:
-        port = random.SystemRandom().choice(_PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    """Return a loopback port that nobody uses right now, and that no client is given.
+
+    Nor does any process get it from here again, while this one lives and has not asked for many
+    more: a service may take seconds to bind it. OSError where none is to be had.
+    """
+    for left in reversed(range(_MOST_TRIES)):
+        port = random.SystemRandom().choice(_service_ports())
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0taskscope-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            if not left:
+                raise
+        else:
+            _claims.append(claim)
+            if len(_claims) > _MOST_CLAIMS:
+                _claims.popleft().close()
+            break
+    return port
+
+
+def _service_ports() -> range:
+    """Return the ports below those that the system gives to clients."""
+    first = int(_CLIENTS_PORTS.read_text().split()[0]) if _CLIENTS_PORTS.exists() else 0
+    return range(10_000, first if first > _FEWEST_BELOW else 32_768)

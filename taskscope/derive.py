@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from compose import interruption
 from compose.native import replayed_prometheus
 from extract import dataset
 from extract.dataset import Dataset
@@ -71,8 +70,7 @@ def _fetch(
 def _from(directory: Path, manifest: Manifest, url: str) -> Dataset:
     try:
         with prometheus_api.explained(url):
-            client = prometheus_api.connect(url, interruption.check)
-            return dataset.derive(directory, manifest, client)
+            return dataset.derive(directory, manifest, prometheus_api.connect(url))
     except msgspec.DecodeError as error:
         raise UsageError(
             f"A trace file is damaged: {error}.",
@@ -85,7 +83,6 @@ def _from_stored(directory: Path, manifest: Manifest) -> Dataset:
     if not tsdb.is_dir():
         raise _incomplete(directory, "prometheus", "series")
     with (
-        interruption.deferred(),
         tempfile.TemporaryDirectory(prefix="taskscope-") as scratch,
         replayed_prometheus(tsdb, Path(scratch)) as url,
     ):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from compose import broker, interruption
+from compose import broker
 from compose.cell import Answer, Cell, CellSpec
 from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework, in_flight
 from compose.native import NativeStack
 from extract.manifest import CellRecord, ClockReading, Problem
-from taskscope import clocks, prometheus_api, together
+from taskscope import clocks, interruption, prometheus_api, together
 from taskscope.observer import Observer
 from taskscope.phases import phase
 from taskscope.plan import PlannedCell, Step

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from compose import interruption, modes
+from compose import modes
 from compose.errors import ServiceError
 from compose.native import NativeStack, require
 from extract import overhead
 from extract.overhead import LedgerManifest
-from taskscope import drain, rundir, timing, together
+from taskscope import drain, interruption, rundir, timing, together
 from taskscope.errors import UsageError
 from taskscope.overhead_watch import Watch
 from taskscope.platform_facts import machine_facts, versions
@@ -99,7 +99,7 @@ def run(scenario: Scenario, options: Options, watch: Watch) -> LedgerManifest:
     so far stay in the manifest, and what they amount to in the dataset.
     """
     book = _Book(options.directory, _manifest(scenario, options))
-    with interruption.deferred(), rundir.writing(options.directory):
+    with rundir.writing(options.directory):
         try:
             with NativeStack(options.directory, book.session) as stack, watch.showing():
                 planned = plan(scenario, options.modes, _sizes(stack, scenario, options, book))

@@ -1,6 +1,6 @@
 """The Prometheus that holds a run's series: connected to, checked, and its failures explained."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,14 +17,9 @@ _TIMEOUT_SECONDS: Final = 10
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
-def connect(url: str, check: Callable[[], None] | None = None) -> PrometheusConnect:
-    """Return a client, which calls `check` at each answer; it may raise.
-
-    A proxy from the environment is never asked for a loopback address.
-    """
+def connect(url: str) -> PrometheusConnect:
+    """Return a client. A proxy from the environment is never asked for a loopback address."""
     session = requests.Session()
-    if check:
-        session.hooks["response"].append(lambda *_, **__: check())
     session.trust_env = urlsplit(url).hostname not in _LOOPBACK
     retry = Retry(total=2, backoff_factor=0.2, status_forcelist=(502, 503, 504))
     return PrometheusConnect(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from compose import broker, interruption, profilers
+from compose import broker, profilers
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.native import NativeStack, inherited, require
 from extract.manifest import CellRecord, Manifest, ProfileRecord
-from taskscope import clocks, prometheus_api, rundir, spans_endpoint, tempo_api
+from taskscope import clocks, interruption, prometheus_api, rundir, spans_endpoint, tempo_api
 from taskscope.measure import measure
 from taskscope.placement import Placement
 from taskscope.plan import PlannedCell, Step, plan
@@ -87,7 +87,7 @@ def run(
     cells measured so far stay in the manifest.
     """
     cells = [] if course else plan(scenarios)
-    with interruption.deferred(), ExitStack() as held:
+    with ExitStack() as held:
         found = _services(scenarios, options, held)
         manifest = _manifest([] if course else scenarios, cells, options, found)
         with rundir.writing(options.directory):
@@ -176,7 +176,8 @@ def _profiles(
 def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -> dict[str, str]:
     """Check what the run needs before anything is written; return versions of the user's own.
 
-    ServiceError leaves no directory behind, so that the same command works once it is repaired.
+    What ends it here leaves no directory behind, so that the same command works once it is
+    repaired.
     """
     try:
         if options.profile:
@@ -201,7 +202,7 @@ def _services(scenarios: list[Scenario], options: RunOptions, held: ExitStack) -
             [(framework(name), queue) for name, queue in sorted(claims)],
             [(framework(name), queue) for name, queue in sorted(running)],
         ))  # fmt: skip
-    except ServiceError:
+    except (ServiceError, KeyboardInterrupt):
         with suppress(OSError):
             options.directory.rmdir()
         raise

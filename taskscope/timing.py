@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from compose import broker, cell, interruption, modes, services
+from compose import broker, cell, modes, services
 from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework, in_flight
@@ -20,6 +20,7 @@ from compose.telemetry import telemetry_environment
 from extract.manifest import Problem
 from extract.otlp import CONSUMER, read_spans
 from extract.overhead import Timing
+from taskscope import interruption
 from taskscope.drain import Queue, drain, wait
 from taskscope.observer import Observer
 from taskscope.phases import phase as phase_of

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from extract.dataset import Dataset
-from extract.manifest import Manifest
+from extract.manifest import FILE_NAME, Manifest
 from taskscope import rundir
 from taskscope import together as both
 from taskscope.commands.output import INVALID, print_result
@@ -45,6 +45,6 @@ def print_summary(summary: "Summary", *, as_json: bool) -> None:
 
 def cells_kept(directory: Path) -> str:
     """Say how many cells of a run that was ended early can be used; "" for none."""
-    if directory.is_dir() and (measured := len(rundir.open_run(directory).cells)):
+    if (directory / FILE_NAME).exists() and (measured := len(rundir.open_run(directory).cells)):
         return f"{measured} cells were measured and are kept: taskscope extract {directory}"
     return ""

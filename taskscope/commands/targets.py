@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from compose import interruption
-from taskscope import rundir
+from taskscope import interruption, rundir
 from taskscope import targets as target_files
 from taskscope.commands.output import say
 

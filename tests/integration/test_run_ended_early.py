@@ -59,20 +59,29 @@ STRIKE = """
 import os, signal, sys, threading
 from pathlib import Path
 
-enter = threading.Condition.__enter__
+run = Path(os.environ["STRUCK_RUN"])
+struck = []
 
-def struck(self):
-    entered = enter(self)
-    caller = sys._getframe(1).f_code.co_qualname
-    roles = [file.read_text() for file in Path(os.environ["STRUCK_RUN"]).glob("stack/roles*.json")]
-    if caller == "Queue.get" and any('"worker"' in found for found in roles):
-        threading.Condition.__enter__ = enter
-        Path(os.environ["STRUCK_RUN"], "struck").touch()
+def due():
+    roles = [file.read_text() for file in run.glob("stack/roles*.json")]
+    asking = sys._getframe(2).f_code.co_qualname == "Queue.get"
+    return asking and not struck and any('"worker"' in found for found in roles)
+
+def strike():
+    struck.append(True)
+    (run / "struck").touch()
+
+WITHIN = {**vars(threading), "due": due, "strike": strike, "signal": signal}  # seen as that module
+exec('''
+def __enter__(self):
+    entered = self._lock.__enter__()
+    if due():
+        strike()
         signal.raise_signal(signal.SIGTERM)
     return entered
-
+''', WITHIN)
 if "taskscope.cli" in sys.orig_argv:
-    threading.Condition.__enter__ = struck
+    threading.Condition.__enter__ = WITHIN["__enter__"]
 """
 
 

@@ -25,7 +25,7 @@ from extract.promql import selector
 from grafana.questions import Question, questions
 from queries.rules import known, recorded
 from queries.watching import live
-from taskscope.cli import app
+from taskscope.commands.app import app
 from taskscope.errors import UsageError
 
 VARIANTS = {"asynctasq": "asynctasq", "celery-late-ack": "celery"}

@@ -19,7 +19,7 @@ from instrumentation.recorder import Recorder
 from loadgen.schedule import PARAMETERS
 from queries.__main__ import markdown
 from tasks.mock_metrics import Metrics
-from taskscope.cli import app
+from taskscope.commands.app import app
 from taskscope.fairness_page import page as fairness_page
 from taskscope.grafana_api import TOKEN_VARIABLE
 from taskscope.scenario import FRAMEWORKS, builtin_scenarios, load_scenario

@@ -8,7 +8,7 @@ import pytest
 from made_runs import made_run
 from typer.testing import CliRunner
 
-from taskscope.cli import app
+from taskscope.commands.app import app
 
 HEADER = ("framework,run,task_count,total_time,throughput,mean_latency,p50,p95,p99,memory_mb,"
           "cpu_percent")  # fmt: skip

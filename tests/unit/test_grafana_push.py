@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import grafana as dashboards
 from compose.process import free_port
 from taskscope import grafana_api
-from taskscope.cli import app
+from taskscope.commands.app import app
 from taskscope.errors import TaskscopeError
 
 PROMETHEUS, TEMPO = "http://prometheus:9090", "http://tempo:3200"

@@ -348,5 +348,5 @@ def test_a_run_without_dataset_whose_telemetry_is_missing_too(
 
 
 def test_nothing_but_a_verdict_waits_for_scipy() -> None:
-    code = "import sys, taskscope.cli; sys.exit('scipy' in sys.modules)"
+    code = "import sys, taskscope.commands.app; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

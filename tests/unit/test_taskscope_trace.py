@@ -18,7 +18,7 @@ from instrumentation.attempt import Attempt
 from instrumentation.carrier import pack
 from instrumentation.spans import lines
 from taskscope import grafana
-from taskscope.cli import app
+from taskscope.commands.app import app
 from taskscope.errors import UsageError
 from taskscope.waterfall import allot, printable
 
