@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -207,7 +208,7 @@ def replayed_prometheus(tsdb: Path, scratch: Path) -> Iterator[str]:
     shutil.copytree(tsdb, copy, ignore=shutil.ignore_patterns("lock", "queries.active"))
     config = scratch / "prometheus.yml"
     config.write_text("global: {}\n")
-    session = f"replay-{os.getpid()}"
+    session = f"replay-{uuid.uuid4().hex}"
     watcher = guardian.start(session)
     environ = {**os.environ, guardian.MARK: session}
     try:

@@ -21,7 +21,7 @@ from compose import guardian
 
 TASKSCOPE = (sys.executable, "-m", "taskscope.cli")
 KEYS = ["scenario", "variant", "repetition"]
-_RUN_SECONDS = 150.0
+_RUN_SECONDS = 600.0
 
 
 def eventually[T](look: Callable[[], T], what: str, seconds: float = 30.0) -> T:
@@ -74,7 +74,7 @@ class Run:
         self._eventually(
             lambda: re.search(rf"(cell|pair) {number} of .* measuring", self.output),
             f"cell {number}",
-            60,
+            180,
         )
 
     def wait_worker(self) -> int:
@@ -142,7 +142,7 @@ def started(
 
 def assert_nothing_left(session: str) -> None:
     """Wait until no process bears the session's mark."""
-    eventually(lambda: not guardian.marked(session), "the end of all processes", 15)
+    eventually(lambda: not guardian.marked(session), "the end of all processes", 60)
 
 
 @dataclass(frozen=True)

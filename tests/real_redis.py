@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from compose.process import free_port
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from prometheus_client.parser import text_string_to_metric_families
 
 TESTS = Path(__file__).parent
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 _IDS = ("traceId", "spanId", "parentSpanId")
 PRODUCER, CONSUMER, INTERNAL = 4, 5, 1
 ERROR = 2
@@ -73,9 +73,9 @@ def spans_of(data: TracesData) -> list[Span]:
 
 
 def read_spans(directory: Path) -> list[Span]:
-    """Read all trace files of a folder."""
+    """Read all trace files of a folder; a line without an end is being written now."""
     lines = [line for f in sorted(directory.glob("*.jsonl")) for line in f.open(encoding="utf-8")]
-    return [span for line in lines for span in parse_line(line)]
+    return [span for line in lines if line.endswith("\n") for span in parse_line(line)]
 
 
 def _with_base64_ids(node: Any) -> Any:

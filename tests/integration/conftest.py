@@ -93,7 +93,7 @@ def throughput_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         env={**os.environ, "TASKSCOPE_GRAFANA_URL": f"http://127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
         check=False,
     )
     return Finished(directory, done.returncode, done.stdout, done.stderr)

@@ -1,4 +1,4 @@
-"""A search whose answer is known: four places and tasks of 0.1 s make 40 tasks/s, and no more."""
+"""A search whose answer is known: eight places and tasks of 0.2 s make 40 tasks/s, and no more."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pipeline import assert_nothing_left, manifest, taskscope
 
-PLACES, SECONDS = 4, 0.1
+PLACES, SECONDS = 8, 0.2
 KNOWN = PLACES / SECONDS
 SCENARIO = f"""
 name = "known"
@@ -22,7 +22,7 @@ arguments = {{ seconds = {SECONDS} }}
 arrivals = "constant"
 rate = 25.0
 seconds = 6
-in_flight = 8
+in_flight = 16
 
 [run]
 repetitions = 1
@@ -50,7 +50,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pat
     place = tmp_path_factory.mktemp("capacity")
     (place / "known.toml").write_text(SCENARIO)
     done = taskscope("capacity", place / "known.toml", "--quick", "--precision", "0.5", "--json",
-                     "--out", place / "run", seconds=300)  # fmt: skip
+                     "--out", place / "run", seconds=600)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), place / "run"
 

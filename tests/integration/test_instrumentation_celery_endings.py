@@ -104,7 +104,7 @@ def test_what_is_revoked_or_expires_before_it_starts(
     gate.wait_running()
     waiting = sender.send("where")
     eventually(lambda: redis.Redis.from_url(f"{sender.url}/1").llen("shop") == 0, "it is received")
-    late = sender.send("where", expires=0.001)
+    late = sender.send("where", expires=0)
     revoke(sender.app, waiting)
     revoke(sender.app, known := "known before it is sent")
     sender.send("where", task_id=known)
@@ -175,6 +175,13 @@ def test_a_greenlet_that_is_terminated_was_revoked(
         assert_once(worker, running, good)
 
 
+def _active(broker_url: str) -> bool:
+    """Whether the worker's main process has heard from its child that a task began."""
+    with Celery(broker=broker_url, set_as_current=False) as app:
+        replies = app.control.inspect(timeout=1).active() or {}
+    return any(replies.values())
+
+
 @pytest.mark.parametrize(("ack", "outcome"), [("late", "retry"), ("early", "failure")])
 def test_what_a_cold_shutdown_stops_runs_again_only_if_it_is_not_acknowledged(
     ack: str, outcome: str, redis_server: RedisServer, tmp_path: Path
@@ -186,6 +193,7 @@ def test_what_a_cold_shutdown_stops_runs_again_only_if_it_is_not_acknowledged(
     ):
         running = sender.send("gated", gate.name)
         gate.wait_running()
+        eventually(lambda: _active(f"{url}/1"), "the worker knows that it runs")
         worker.process.send_signal(signal.SIGQUIT)
         worker.process.wait(DEADLINE_SECONDS)
         (stopped,) = [s for s in read_spans(worker.traces) if s.kind == CONSUMER]

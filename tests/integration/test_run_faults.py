@@ -10,6 +10,8 @@ pytestmark = pytest.mark.alone
 UNTOUCHED = ("asynctasq", "celery")
 RATE, COUNT, SLEEP_SECONDS = 40.0, 140, 0.05
 NOISE_SECONDS = 0.02
+#: The slowest two of 140 tell of the machine, which may stand still for a moment.
+STALL_SECONDS = 0.5
 TIMER_SECONDS = 0.001  # an event loop's timers may fire that much early
 IDLE_POLL_SECONDS = 0.1  # how late an idle AsyncTasQ worker may notice the last task
 
@@ -32,9 +34,10 @@ def test_cells_left_alone_are_valid(faulty_run: Finished, variant: str) -> None:
 def test_the_known_answer_comes_out(faulty_run: Finished, variant: str, source: str) -> None:
     found = values(faulty_run.directory, variant, source)
     lower, upper = bucket_around(SLEEP_SECONDS)
-    slack = (upper - lower if source == "promql" else 0) + NOISE_SECONDS
-    for quantile in ("p50", "p99"):
-        assert lower <= found[f"execution_{quantile}"] <= SLEEP_SECONDS + slack
+    bucket = upper - lower if source == "promql" else 0
+    for quantile, noise in (("p50", NOISE_SECONDS), ("p99", STALL_SECONDS)):
+        most = SLEEP_SECONDS + bucket + noise
+        assert lower <= found[f"execution_{quantile}"] <= most
     assert found["execution_mean"] >= SLEEP_SECONDS - TIMER_SECONDS
     # From the first start to the last completion: 139 intervals and one sleep.
     seconds = (COUNT - 1) / RATE + SLEEP_SECONDS

@@ -16,7 +16,7 @@ from pipeline import Finished, manifest, started, table, taskscope
 from compose import guardian
 
 pytestmark = pytest.mark.timeout(900)
-TASKS = 800
+TASKS = 2000
 WARMUP = 500
 CELERY = "celery-prefork-cores"
 # Each timing takes a quarter of a minute, and checks itself what its mode's telemetry told.
@@ -149,7 +149,7 @@ def test_a_worker_that_does_not_start_spoils_its_timings_only(tmp_path: Path) ->
     builtin = Path(__file__).parents[2] / "taskscope" / "scenarios" / "throughput.toml"
     text = builtin.read_text().replace('pool = "prefork"', 'pool = "swimming"')
     scenario.write_text(text)
-    done = taskscope("overhead", scenario, "--repetitions", 1, "--tasks", 800, "--mode", "bare",
+    done = taskscope("overhead", scenario, "--repetitions", 1, "--tasks", 2000, "--mode", "bare",
                      "--out", tmp_path / "ledger", seconds=200)  # fmt: skip
     assert done.returncode == 4, done.stderr
     assert f"{CELERY}/bare/1" in done.stdout

@@ -50,13 +50,16 @@ def prometheus_url(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
 
 
 def _ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/-/ready", timeout=1).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

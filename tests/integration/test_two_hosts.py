@@ -15,6 +15,7 @@ from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
 from compose.process import Process, free_port
+from extract.clocks import sentence
 from taskscope import clocks
 
 pytestmark = needs_two_hosts
@@ -81,9 +82,11 @@ def redis_url(host: OtherHost, tmp_path_factory: pytest.TempPathFactory) -> Iter
     command = services.redis_server(port, directory, host=host.here, password=SECRET)
     url = f"redis://:{SECRET}@{host.here}:{port}"
     process = Process("redis", command, directory / "log")
-    process.wait_ready(lambda: broker.is_own(url, directory), 20)
-    yield url
-    process.stop(5)
+    try:
+        process.wait_ready(lambda: broker.is_own(url, directory), 60)
+        yield url
+    finally:
+        process.stop(5)
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +153,20 @@ def test_the_offset_of_the_clock_is_known_within_its_uncertainty(apart: Apart) -
 
 
 def test_it_stands_beside_every_interval_that_crosses(apart: Apart) -> None:
-    said = f"the clock of {NAME} is 350 ms ahead of that of {socket.gethostname()}"
+    rows = table(apart.directory, "clocks").to_dict("records")
+    said = {sentence(row).partition(",")[0] for row in rows}
+    here = socket.gethostname()
+    assert all(one.endswith(f" ms ahead of that of {here}") for one in said)
     doubts = [line for line in apart.stdout.splitlines() if line.startswith("Doubt: clocks")]
     (doubt,) = doubts
     assert "(end to end p99)" in doubt  # the only one of what decides that crosses
-    assert said in doubt
+    assert any(one in doubt for one in said)
     assert "Synchronise the clocks" in doubt
     shown = taskscope("trace", apart.directory, "--slowest", 3)
-    assert f"Between hosts: {said}" in shown.stdout
+    assert any(f"Between hosts: {one}" in shown.stdout for one in said)
     one = table(apart.directory, "tasks")["task_id"].iloc[0]
-    assert f"Between hosts: {said}" in taskscope("trace", apart.directory, "--task", one).stdout
+    shown = taskscope("trace", apart.directory, "--task", one)
+    assert any(f"Between hosts: {one}" in shown.stdout for one in said)
 
 
 def test_nothing_is_corrected(apart: Apart) -> None:
