@@ -11,7 +11,8 @@ from time import perf_counter, process_time
 
 import httpx
 
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from compose.services import requirement
 
 _LIMITS: Mapping[str, httpx.Limits] = {

@@ -24,7 +24,8 @@ from benchmarks.feeding import feed, publisher
 from benchmarks.publishing import running_redis
 from compose.command import Command, WorkerSettings
 from compose.frameworks import framework
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from taskscope.drain import Queue
 
 _MODULE = ten_types.__name__

@@ -22,7 +22,8 @@ from time import perf_counter
 import psutil
 import uvloop
 
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from compose.services import requirement
 
 _LATENCY_SECONDS = 0.1

@@ -25,7 +25,8 @@ import requests
 from compose import services
 from compose.command import WorkerSettings
 from compose.frameworks import framework
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 
 _TASKS = {"celery": 6_000, "asynctasq": 30_000}
 _WARMUP = 300

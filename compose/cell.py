@@ -15,7 +15,8 @@ from compose.affinity import pinned
 from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from compose.telemetry import telemetry_environment
 from exporters.marks import Mark, Marks
 from instrumentation.server import Announcement

@@ -22,7 +22,8 @@ from compose import broker, guardian, services
 from compose.cell import Cell, CellSpec
 from compose.command import Command
 from compose.errors import ServiceError
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 
 _READY_SECONDS = 30.0
 _GRACE_SECONDS = 10.0

@@ -1,12 +1,9 @@
 """One service as a child process: started, watched until it is ready, and stopped."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +16,6 @@ from compose.errors import ServiceError, tail
 
 _POLL_SECONDS = 0.02
 _REAP_SECONDS = 1.0
-_CLIENTS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_FEWEST_BELOW = 15_000
-_MOST_TRIES, _MOST_CLAIMS = 100, 50
-_claims: deque[socket.socket] = deque()
 
 
 class Process:
@@ -145,34 +138,3 @@ class Process:
 def _kill(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         process.kill()
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody uses right now, and that no client is given.
-
-    Nor does any process get it from here again, while this one lives and has not asked for many
-    more: a service may take seconds to bind it. OSError where none is to be had.
-    """
-    for left in reversed(range(_MOST_TRIES)):
-        port = random.SystemRandom().choice(_service_ports())
-        claim = socket.socket(socket.AF_UNIX)
-        try:
-            claim.bind(f"\0taskscope-port-{port}")
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            claim.close()
-            if not left:
-                raise
-        else:
-            _claims.append(claim)
-            if len(_claims) > _MOST_CLAIMS:
-                _claims.popleft().close()
-            break
-    return port
-
-
-def _service_ports() -> range:
-    """Return the ports below those that the system gives to clients."""
-    first = int(_CLIENTS_PORTS.read_text().split()[0]) if _CLIENTS_PORTS.exists() else 0
-    return range(10_000, first if first > _FEWEST_BELOW else 32_768)

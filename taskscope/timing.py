@@ -15,7 +15,8 @@ from compose.command import Command, WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework, in_flight
 from compose.native import NativeStack
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from compose.telemetry import telemetry_environment
 from extract.manifest import Problem
 from extract.otlp import CONSUMER, read_spans

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 import requests
 
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from compose.services import requirement
 
 

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from compose.process import free_port
+from compose.ports import free_port
 
 DEADLINE_SECONDS = 60.0
 

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from compose import services
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 
 needs_tempo = pytest.mark.skipif(
     shutil.which("tempo") is None,

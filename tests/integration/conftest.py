@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pipeline import Finished, Run, started
 
-from compose.process import free_port
+from compose.ports import free_port
 
 #: Five cells: two untouched, a worker paused, one killed, and one that refuses to start.
 FAULTS = """

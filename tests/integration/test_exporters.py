@@ -23,7 +23,7 @@ from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
 from real_redis import RedisServer
 
-from compose.process import free_port
+from compose.ports import free_port
 
 DEADLINE_SECONDS = 60.0
 HOUR = 3600

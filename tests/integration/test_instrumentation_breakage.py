@@ -10,7 +10,7 @@ from real_redis import RedisServer
 from senders import uninstrumented_sender
 from workers import CONSUMER, Worker, eventually, read_spans, running_worker
 
-from compose.process import free_port
+from compose.ports import free_port
 
 OPTIONS = {"celery": ("--concurrency", "2"), "asynctasq": ()}
 BOTH = pytest.mark.parametrize("framework", list(OPTIONS))

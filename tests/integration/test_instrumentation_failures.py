@@ -10,7 +10,7 @@ from real_redis import RedisServer
 from senders import uninstrumented_sender
 from workers import CONSUMER, Scrape, eventually, read_spans, running_worker
 
-from compose.process import free_port
+from compose.ports import free_port
 
 TASKS = {"celery": "gated", "asynctasq": "gated_thread"}
 SOLO = {"celery": ("--pool", "solo"), "asynctasq": ()}

@@ -12,7 +12,7 @@ import requests
 from real_redis import RedisServer, running_redis
 from workers import DEADLINE_SECONDS, TESTS, Scrape, environment, eventually
 
-from compose.process import free_port
+from compose.ports import free_port
 
 README = (TESTS.parent / "instrumentation" / "README.md").read_text()
 STARTED = "taskqueue_tasks_started_total"

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from promtool import promtool
 from real_http import running_mock_api
 
-from compose.process import free_port
+from compose.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import redis
 from pipeline import taskscope
 from real_redis import RedisServer
 
-from compose.process import free_port
+from compose.ports import free_port
 
 PASSWORD = "pa55=word"  # noqa: S105
 SCENARIO = (Path(__file__).parents[2] / "taskscope" / "scenarios" / "throughput.toml").read_text()

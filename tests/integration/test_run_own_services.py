@@ -13,7 +13,7 @@ from pipeline import eventually, failed_checks, manifest, table, taskscope
 from real_redis import RedisServer, running_redis
 
 import prometheus
-from compose.process import free_port
+from compose.ports import free_port
 
 USER = "bench:s3cret%3D@"
 

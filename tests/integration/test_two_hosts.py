@@ -14,7 +14,8 @@ from compose import broker, services
 from compose.command import WorkerSettings
 from compose.errors import ServiceError
 from compose.frameworks import framework
-from compose.process import Process, free_port
+from compose.ports import free_port
+from compose.process import Process
 from extract.clocks import sentence
 from taskscope import clocks
 

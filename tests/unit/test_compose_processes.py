@@ -17,7 +17,7 @@ from compose import guardian
 from compose.cell import Cell
 from compose.command import Command
 from compose.errors import ServiceError, tail
-from compose.process import Process, free_port
+from compose.process import Process
 
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); "
 WAIT = "import time; time.sleep(60)"
@@ -74,22 +74,6 @@ def test_one_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match=r"was not ready after 0\.1 s"):
         sample.wait_ready(lambda: False, 0.1)
     sample.stop(5)
-
-
-def test_a_free_port_is_none_that_a_client_may_be_given_meanwhile() -> None:
-    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-    if int(first) > 15_000:
-        assert max(free_port() for _ in range(20)) < int(first)
-
-
-def test_a_free_port_is_given_away_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compose.process._service_ports", lambda: range(10_000, 10_040))
-    ports = [free_port() for _ in range(10)]
-    assert len(set(ports)) == 10
-    few = f"p._service_ports = lambda: range({ports[0]}, {ports[0] + 1})"
-    code = f"from compose import process as p; {few}; p.free_port()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "Address already in use" in done.stderr
 
 
 def test_its_death_is_told_right_even_at_the_instant_its_pipes_close(tmp_path: Path) -> None:

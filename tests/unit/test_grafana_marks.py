@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from recording_grafana import Grafana, recording_grafana
 
-from compose.process import free_port
+from compose.ports import free_port
 from extract.manifest import CellRecord, Manifest, Problem
 from taskscope import grafana_api
 from taskscope.grafana_marks import Marks

@@ -10,7 +10,7 @@ from recording_grafana import Grafana, recording_grafana
 from typer.testing import CliRunner
 
 import grafana as dashboards
-from compose.process import free_port
+from compose.ports import free_port
 from taskscope import grafana_api
 from taskscope.commands.app import app
 from taskscope.errors import TaskscopeError

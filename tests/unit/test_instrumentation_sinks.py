@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from workers import eventually, parse_line
 
-from compose.process import free_port
+from compose.ports import free_port
 from instrumentation import sinks, spans
 from instrumentation.otlp import HttpSink, Transport
 from instrumentation.records import SENT

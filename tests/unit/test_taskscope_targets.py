@@ -11,7 +11,7 @@ import pytest
 import requests
 from pipeline import TASKSCOPE, eventually, taskscope
 
-from compose.process import free_port
+from compose.ports import free_port
 from instrumentation.server import Announcement
 from taskscope import targets
 from taskscope.errors import UsageError
