@@ -1,11 +1,12 @@
-"""Ctrl-C and SIGTERM: raised at once, but where a lock would be left behind, and remembered.
+"""Ctrl-C and SIGTERM: raised at once, but where that would do harm, and remembered.
 
 Python raises what a signal's handler raises between any two instructions: also after a lock was
 taken and before the block that gives it back has begun. Whatever takes it next, to clean up, would
-wait for ever. An HTTP client does that at each request: so the raising waits for a better moment.
+wait for ever. An HTTP client does that at each request. And what is raised inside a `__del__`,
+Python prints and drops. So the raising waits for a better moment.
 
-Python drops what is raised inside a `__del__` or another callback. So whatever waits also asks, at
-each poll, whether a signal came.
+There are callbacks that nothing can be seen of. So whatever waits also asks, at each poll, whether
+a signal came.
 """
 
 import os
@@ -60,13 +61,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _look(_number: int, frame: FrameType | None) -> None:
     """Raise, or look again in a moment."""
     _state.looks += 1
-    if frame and _may_hold_a_lock(frame) and _state.looks < _MOST_LOOKS:
+    if frame and _does_harm(frame) and _state.looks < _MOST_LOOKS:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     elif not _state.raised:
         _raise()
 
 
-def _may_hold_a_lock(frame: FrameType) -> bool:
+def _does_harm(frame: FrameType) -> bool:
+    """Whether the frame may have taken a lock just now, or is part of a finalizer."""
+    within: FrameType | None = frame
+    while within:
+        if within.f_code.co_name == "__del__" or within.f_globals.get("__name__") == "weakref":
+            return True
+        within = within.f_back
     return frame.f_globals.get("__name__") in _LOCKING or frame.f_code.co_name in _ENTERING
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import psutil
@@ -95,6 +96,37 @@ def test_sigterm_between_taking_a_lock_and_giving_it_back(tmp_path: Path) -> Non
     assert (directory / "struck").exists()
     assert run.manifest["status"] == "interrupted"
     assert "Traceback" not in run.output
+
+
+def test_sigterm_while_the_users_prometheus_does_not_answer_leaves_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with started(tmp_path / "run", "known-answer", "--prometheus-url", url) as run:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            with connection:
+                run.process.terminate()
+                assert run.end() == 143, run.output
+    assert run.output == ""
+    assert not run.directory.exists()
+
+
+LOADING = """
+import os, signal, sys
+
+class Strike:
+    def find_spec(self, name, *_):
+        if name == "pandas":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Strike())
+"""
+
+
+def test_sigterm_while_the_commands_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOADING)
+    done = taskscope("scenarios", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
 
 
 def test_kill_9_leaves_no_process(tmp_path: Path) -> None:

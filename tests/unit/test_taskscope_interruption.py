@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -25,16 +27,34 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def strike() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class StruckWhileDying:
     def __del__(self) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        strike()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_inside_a_destructor_is_noticed_at_the_next_poll() -> None:
+class Held:
+    """What a finalizer may be attached to."""
+
+
+@pytest.mark.parametrize("how", ["destructor", "finalizer"])
+def test_a_signal_inside_a_finalizer_is_not_dropped_there(how: str) -> None:
     interruption.check()
-    struck = StruckWhileDying()
-    del struck  # Python prints the KeyboardInterrupt and goes on
+    held: object = StruckWhileDying() if how == "destructor" else Held()
+    if how == "finalizer":
+        weakref.finalize(held, strike)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        del held
+        wait_for_the_signal()
+    assert interruption.exit_code() == 143
+
+
+def test_a_signal_that_was_dropped_all_the_same_is_noticed_at_the_next_poll() -> None:
+    with suppress(KeyboardInterrupt):
+        strike()
     with pytest.raises(KeyboardInterrupt):
         interruption.check()
     assert interruption.exit_code() == 143
