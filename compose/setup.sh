@@ -75,3 +75,9 @@ if [ "$(cat .venv/setup-done 2>/dev/null)" != "$fingerprint" ]; then
   }
   printf '%s\n' "$fingerprint" > .venv/setup-done
 fi
+
+# The same for our own modules, of which every process of a run imports some. Cheap where it is done.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+  .venv/bin/python -m compileall -q \
+    compose exporters extract grafana instrumentation loadgen prometheus queries tasks taskscope
+fi
