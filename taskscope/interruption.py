@@ -62,7 +62,7 @@ def _look(_number: int, frame: FrameType | None) -> None:
     """Raise, or look again in a moment."""
     _state.looks += 1
     if frame and _does_harm(frame) and _state.looks < _MOST_LOOKS:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
     elif not _state.raised:
         _raise()
 
@@ -78,6 +78,7 @@ def _does_harm(frame: FrameType) -> bool:
 
 
 def _raise() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
     _state.raised = True
     raise KeyboardInterrupt
 

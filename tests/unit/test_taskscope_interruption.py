@@ -103,8 +103,8 @@ def test_a_signal_that_a_poll_has_noticed_is_not_raised_again() -> None:
 
 def test_waiting_for_a_lock_is_interrupted_all_the_same() -> None:
     strike = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    strike.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        strike.start()
         threading.Event().wait(30)
     strike.join()
 

@@ -23,7 +23,7 @@ def watch() -> tuple[Watch, io.StringIO]:
 def test_one_line_of_figures_every_five_seconds_while_measuring() -> None:
     view, shown = watch()
     view.phase("measuring")
-    begun = view._last_line
+    begun = view._last_line = 1000.0
     shown.truncate(0)
     for tenth in range(101):
         view._print_line_if_due(begun + tenth / 10)
