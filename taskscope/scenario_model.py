@@ -150,6 +150,10 @@ class Scenario:
             )
         return known[name]
 
+    def pair_unless(self, asked: Sequence[str] | None = None) -> Sequence[str] | None:
+        """Return the variants asked for, else the headline pair; None, for all, without one."""
+        return asked or self.headline or None
+
     def concurrency_of(self, variant: Variant) -> int:
         """Return how many tasks each worker of the variant runs at once."""
         return variant.concurrency or self.run.concurrency

@@ -29,7 +29,7 @@ def halve(scenario: Scenario, *, chosen: bool) -> Scenario:
     Without variants `chosen`, its headline pair. UsageError unless that leaves two variants, of
     two frameworks: two of one framework would share keys of the broker.
     """
-    pair = scenario if chosen else scenario.override(variants=list(scenario.headline) or None)
+    pair = scenario if chosen else scenario.override(variants=scenario.pair_unless())
     frameworks = [variant.framework for variant in pair.variants]
     if len(frameworks) != _SIDES or len(set(frameworks)) != _SIDES:
         names = ", ".join(variant.name for variant in pair.variants)

@@ -57,7 +57,7 @@ def capacity(  # noqa: PLR0913 - the options of a search
     """
     given = load_scenario(scenario)
     asked = given.override(concurrency=concurrency, workers=workers, seed=seed, quick=quick,
-                           variants=variant or list(given.headline) or None)  # fmt: skip
+                           variants=given.pair_unless(variant))  # fmt: skip
     wanted = precision or (0.25 if quick else 0.1)
     question = searching.question(
         asked, slo_seconds=slo, first=first, burst_seconds=3.0 if quick else 10.0,

@@ -13,5 +13,5 @@ def doctor(*, as_json: Json = False) -> None:
     """Say whether this machine can run a trustworthy comparison; exit code 1 if it cannot."""
     checks = checking.diagnose(checking.read_machine(rundir.DEFAULT_PARENT))
     print_result(as_json, checking.as_json(checks),
-           lambda: Console().print(checking.render(checks)))  # fmt: skip
+                 lambda: Console().print(checking.render(checks)))  # fmt: skip
     raise typer.Exit(checking.exit_status(checks))

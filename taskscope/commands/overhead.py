@@ -57,7 +57,7 @@ def overhead(  # noqa: PLR0913 - the options of a ledger
     given = load_scenario(scenario)
     blocks = (3 if quick else 10) if repetitions is None else repetitions
     asked = given.override(repetitions=blocks, concurrency=concurrency, seed=seed,
-                           variants=variant or list(given.headline) or None)  # fmt: skip
+                           variants=given.pair_unless(variant))  # fmt: skip
     chosen, *_ = points(asked)
     check_scenarios([chosen])
     if into and out:

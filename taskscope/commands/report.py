@@ -22,5 +22,6 @@ def report(directory: Directory, *, as_json: Json = False) -> None:
     manifest = rundir.open_run(directory)
     both.refuse(manifest, directory)
     written = [str(path) for path in write_report(directory, manifest, load(directory, manifest))]
+    text = Text(f"Report: {written[0]}")
     print_result(as_json, {"page": written[0], "files": written},
-           lambda: Console().print(Text(f"Report: {written[0]}"), soft_wrap=True))  # fmt: skip
+                 lambda: Console().print(text, soft_wrap=True))  # fmt: skip

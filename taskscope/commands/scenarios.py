@@ -12,4 +12,4 @@ def scenarios(*, as_json: Json = False) -> None:
     """List the scenarios that come with taskscope."""
     known = builtin_scenarios()
     print_result(as_json, [listing.as_json(s) for s in known],
-           lambda: typer.echo("\n\n".join(listing.describe(s) for s in known)))  # fmt: skip
+                 lambda: typer.echo("\n\n".join(listing.describe(s) for s in known)))  # fmt: skip

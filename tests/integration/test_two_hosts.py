@@ -156,6 +156,7 @@ def test_the_offset_of_the_clock_is_known_within_its_uncertainty(apart: Apart) -
 def test_it_stands_beside_every_interval_that_crosses(apart: Apart) -> None:
     rows = table(apart.directory, "clocks").to_dict("records")
     said = {sentence(row).partition(",")[0] for row in rows}
+    assert all(row["offset_ns"] == pytest.approx(SHIFT_NS, rel=0.01) for row in rows)
     here = socket.gethostname()
     assert all(one.endswith(f" ms ahead of that of {here}") for one in said)
     doubts = [line for line in apart.stdout.splitlines() if line.startswith("Doubt: clocks")]

@@ -102,11 +102,11 @@ def test_a_signal_that_a_poll_has_noticed_is_not_raised_again() -> None:
 
 
 def test_waiting_for_a_lock_is_interrupted_all_the_same() -> None:
-    strike = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    later = threading.Timer(0.1, strike)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-        strike.start()
+        later.start()
         threading.Event().wait(30)
-    strike.join()
+    later.join()
 
 
 def test_the_third_signal_ends_what_cannot_be_stopped_in_order() -> None:
